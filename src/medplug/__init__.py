@@ -1,0 +1,31 @@
+"""medplug: labelled medical images to a trained, evaluated and explained classifier; every stage is a plugin.
+
+Research software. Not a medical device.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from medplug.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from medplug.api import Pipeline as Pipeline
+    from medplug.api import build_network as build_network
+    from medplug.api import load_run as load_run
+    from medplug.api import make as make
+    from medplug.runs.run import Run as Run
+
+__all__ = ["Pipeline", "Run", "build_network", "load_run", "make"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'medplug' has no attribute {name!r}")
+    if name == "Run":
+        from medplug.runs.run import Run
+
+        return Run
+    from medplug import api
+
+    return getattr(api, name)

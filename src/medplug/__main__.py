@@ -1,0 +1,7 @@
+"""``python -m medplug``."""
+
+import sys
+
+from medplug.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""From DATA to batches: index, pixels decoded once, checks, split."""

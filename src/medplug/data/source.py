@@ -1,0 +1,66 @@
+"""From what the user typed as DATA to a reader and its index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medplug.config.config import AUTO, Config
+from medplug.errors import DataError, UsageError
+from medplug.plugins.registry import Registry
+from medplug.values import Index
+
+
+def choose_reader(source: str, config: Config, registry: Registry) -> tuple[str, Any, str]:
+    """(reference, reader, what to hand to it).
+
+    ``READER:ARGUMENT`` is split at the first colon only where the left part names a reader. Otherwise the
+    configuration's ``reader.use`` decides, or, where that is ``auto``, the reader that is surest of the source.
+    """
+    left, colon, argument = source.partition(":")
+    names = {n for r in registry.components("reader") for n in (r.name, *r.aliases)}
+    if colon and left.replace("-", "_") in names:
+        chosen = config.with_uses("reader", left)
+        reference, reader = chosen.make("reader", registry)
+        return reference, reader, argument
+    if config.uses("reader") not in ((), (AUTO,)):
+        reference, reader = config.make("reader", registry)
+        return reference, reader, source
+    scores: list[tuple[float, str]] = []
+    for record in registry.components("reader"):
+        probe = registry.load(record)()
+        scores.append((float(probe.can_read(source)), record.reference))
+    best, reference = max(scores, default=(0.0, ""))
+    if best <= 0 and not Path(source).exists() and not colon:
+        raise DataError(f"{source}: there is no such file or folder")
+    if best <= 0:
+        known = ", ".join(sorted(names)) or "none is installed: pip install 'medplug[standard]'"
+        raise DataError(
+            f"{source}: no reader understands this. It should be a folder of class folders, a CSV file, or READER:ARGUMENT (readers: {known})"
+        )
+    reference, reader = config.with_uses("reader", reference).make("reader", registry)
+    return reference, reader, source
+
+
+def read_index(reader: Any, source: str) -> Index:
+    """The reader's index, checked, in an order that does not depend on the reader's."""
+    index = reader.index(source)
+    if not isinstance(index, Index):
+        raise UsageError(f"the reader {type(reader).__name__} returned {type(index).__name__}, not an Index")
+    if len(index) == 0:
+        raise DataError(f"{source}: no samples were found")
+    return index
+
+
+def check_classes(index: Index, where: str) -> None:
+    """At least two classes with a sample each (multi-class), or one label with both values (multi-label)."""
+    counts = index.class_counts()
+    if index.task == "multiclass":
+        present = [c for c, n in zip(index.classes, counts[:, 0], strict=True) if n > 0]
+        if len(present) < 2:
+            only = f"only {present[0]!r}" if present else "none"
+            raise DataError(f"{where}: at least two classes with images are needed, found {only}")
+    elif not np.any((counts > 0).all(1)):
+        raise DataError(f"{where}: no label has both positive and negative samples")

@@ -1,0 +1,168 @@
+"""The decode-once cache: each image is read, hashed and resized once, into a memory-mapped uint8 array on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medplug.data.decode import DecodeOptions, check_pixels, to_input
+from medplug.errors import DataError
+from medplug.files import cache_folder, read_json, write_json
+from medplug.images import ImageError
+from medplug.params import parameters
+from medplug.progress import Reporter
+
+_FORMAT = 1
+_ARRAY, _FACTS = "images.npy", "facts.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What was seen of one image before it was resized.
+
+    Attributes:
+        pixels: SHA-256 of the decoded pixels, their shape and type; empty where the image cannot be read.
+        shape: ``[*S, C]``.
+        constant: whether all pixels are alike.
+        error: why it cannot be read; empty if it can.
+    """
+
+    pixels: str = ""
+    shape: tuple[int, ...] = ()
+    constant: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class PixelStore:
+    """Images ``[N, *S, C]`` uint8, memory-mapped, in the order of the index; unreadable ones are black."""
+
+    images: np.ndarray
+    facts: tuple[ImageFacts, ...]
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """A copy of some images."""
+        return np.asarray(self.images[rows])
+
+
+def open_store(
+    reader: Any, name: str, uris: Sequence[str], options: DecodeOptions, threads: int, reporter: Reporter
+) -> PixelStore:
+    """The store of these images: from the cache, or decoded now.
+
+    Args:
+        reader: loads one image; its parameters are part of the key.
+        name: the reader's reference.
+        uris: what to load, in order.
+
+    Raises:
+        DataError: the disk is full.
+    """
+    home = cache_folder("pixels", _key(reader, name, uris, options))
+    stored = _open(home, len(uris))
+    if stored is not None:
+        return stored
+    home.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=home.parent))
+    try:
+        _fill(work, reader, uris, options, threads, reporter)
+        if home.exists():  # damaged, or written meanwhile by another process
+            shutil.rmtree(home, ignore_errors=True)
+        try:
+            work.rename(home)
+        except OSError:  # the other process was first; its store is as good as this one
+            shutil.rmtree(work, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    stored = _open(home, len(uris))
+    if stored is None:
+        raise DataError(f"the image cache at {home} cannot be read back; remove the folder and try again")
+    return stored
+
+
+def decode_one(reader: Any, uri: str, options: DecodeOptions) -> tuple[np.ndarray | None, ImageFacts]:
+    """One image ready for the network, with its facts; None where it cannot be read."""
+    try:
+        pixels = check_pixels(reader.load(uri), uri)
+    except ImageError as error:
+        return None, ImageFacts(error=str(error))
+    digest = hashlib.sha256(f"{pixels.dtype}{pixels.shape}".encode())
+    digest.update(np.ascontiguousarray(pixels).tobytes())
+    constant = bool((pixels == pixels.reshape(-1, pixels.shape[-1])[0]).all())
+    return to_input(pixels, options), ImageFacts(digest.hexdigest(), tuple(pixels.shape), constant)
+
+
+def _fill(
+    work: Path, reader: Any, uris: Sequence[str], options: DecodeOptions, threads: int, reporter: Reporter
+) -> None:
+    facts: list[ImageFacts] = []
+    images: np.ndarray | None = None
+    with ThreadPoolExecutor(threads) as pool:
+        decoded = pool.map(lambda uri: decode_one(reader, uri, options), uris)
+        for row, (pixels, fact) in enumerate(reporter.track(decoded, "reading images", len(uris), "images")):
+            facts.append(fact)
+            if pixels is None:
+                continue
+            if images is None:
+                images = _allocate(work / _ARRAY, (len(uris), *pixels.shape))
+            images[row] = pixels
+    if images is None:
+        images = _allocate(work / _ARRAY, (len(uris), options.size, options.size, options.channels))
+    images.flush()  # type: ignore[attr-defined]
+    write_json(work / _FACTS, {"format": _FORMAT, "facts": [asdict(f) for f in facts]})
+
+
+def _allocate(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    try:  # reserve the space: a sparse map on a full disk ends the process by a signal
+        with path.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+    except AttributeError:
+        pass  # no such call on this system
+    except OSError as error:
+        raise DataError(
+            f"{path.parent.parent}: no room for {images.nbytes / 2**20:.0f} MiB of decoded images ({error.strerror}); set MEDPLUG_CACHE"
+        ) from None
+    return images
+
+
+def _open(home: Path, count: int) -> PixelStore | None:
+    try:
+        found = read_json(home / _FACTS)
+        images = np.load(home / _ARRAY, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, json.JSONDecodeError):
+        return None
+    if (
+        not isinstance(found, dict)
+        or found.get("format") != _FORMAT
+        or len(found["facts"]) != count
+        or len(images) != count
+    ):
+        return None
+    facts = tuple(ImageFacts(**{**f, "shape": tuple(f["shape"])}) for f in found["facts"])
+    return PixelStore(images, facts)
+
+
+def _key(reader: Any, name: str, uris: Sequence[str], options: DecodeOptions) -> str:
+    digest = hashlib.sha256()
+    head = {"format": _FORMAT, "reader": name, "parameters": parameters(reader), "options": options.key()}
+    digest.update(json.dumps(head, sort_keys=True, default=str).encode())
+    for uri in uris:
+        try:
+            status = Path(uri).stat()
+            stamp = f"{status.st_size}:{status.st_mtime_ns}"
+        except (OSError, ValueError):
+            stamp = "-"
+        digest.update(f"{uri}\0{stamp}\0".encode())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,1 @@
+"""Scores, intervals, curves and tables from predictions."""

@@ -1,0 +1,108 @@
+"""Percentile bootstrap intervals by sample weights, over groups where samples are not independent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medplug.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class IntervalSettings:
+    """How intervals are made.
+
+    Attributes:
+        resamples: bootstrap samples, at least 1.
+        confidence: nominal coverage, between 0 and 1.
+        seed: of the NumPy generator; the same seed gives the same resamples.
+    """
+
+    resamples: int = 1000
+    confidence: float = 0.95
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.resamples < 1:
+            raise ParameterError(f"resamples must be at least 1, got {self.resamples}")
+        if not 0 < self.confidence < 1:
+            raise ParameterError(f"confidence must lie between 0 and 1, got {self.confidence:g}")
+        if self.seed < 0:
+            raise ParameterError(f"seed must be at least 0, got {self.seed}")
+
+
+@dataclass(frozen=True)
+class Units:
+    """What is drawn: samples, or groups of samples that stay together.
+
+    Attributes:
+        codes: ``[N]`` int64, the unit of each sample.
+        count: number of units.
+        word: ``"samples"`` or ``"groups"``.
+    """
+
+    codes: np.ndarray
+    count: int
+    word: str
+
+
+def units(n: int, groups: np.ndarray | None) -> Units:
+    """The units of ``n`` samples; a sample whose group is an empty string is a unit of its own."""
+    if groups is None:
+        return Units(np.arange(n), n, "samples")
+    names = np.asarray(groups).astype(str)
+    if names.shape != (n,):
+        raise ValueError(f"groups must be [{n}], one name per sample, got {list(names.shape)}")
+    # A tuple key keeps ungrouped samples apart from any group, whatever its name.
+    keys = [("", i) if name == "" else (name, -1) for i, name in enumerate(names.tolist())]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    codes = np.array([numbers[key] for key in keys], np.int64)
+    return Units(codes, len(numbers), "samples" if len(numbers) == n else "groups")
+
+
+def bootstrap_weights(drawn: Units, settings: IntervalSettings) -> Iterator[np.ndarray]:
+    """``settings.resamples`` weight vectors ``[N]`` float64: how often the unit of each sample was drawn.
+
+    Each draws as many units as there are, with replacement, so that all samples of a unit share one weight
+    and the weights of the units sum to their number.
+    """
+    generator = np.random.default_rng(settings.seed)
+    for _ in range(settings.resamples):
+        # The histogram of uniform draws is the multinomial, ten times faster than Generator.multinomial.
+        counts = np.bincount(generator.integers(0, drawn.count, drawn.count), minlength=drawn.count)
+        yield counts[drawn.codes].astype(np.float64)
+
+
+def method_text(drawn: Units, settings: IntervalSettings) -> str:
+    """The method in words, as it stands in ``metrics.json``."""
+    return (
+        f"{100 * settings.confidence:g} % percentile bootstrap over {drawn.count} {drawn.word}, "
+        f"{settings.resamples} resamples"
+    )
+
+
+def percentile_interval(resampled: np.ndarray, drawn: Units, settings: IntervalSettings) -> dict[str, Any]:
+    """The interval of one figure from its values in the resamples, ``[R]`` float64, NaN where undefined.
+
+    Returns ``low``, ``high`` and ``method``; ``undefined_resamples`` where some were left out. ``low`` and
+    ``high`` are None, with an ``interval_reason``, where fewer than two units exist or where the figure is undefined
+    in more than half of the resamples: what remains would not be a sample of its distribution.
+
+    Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    """
+    method = method_text(drawn, settings)
+    if drawn.count < 2:
+        reason = f"an interval needs at least two {drawn.word}, there is {drawn.count}"
+        return {"low": None, "high": None, "method": method, "interval_reason": reason}
+    defined = resampled[~np.isnan(resampled)]
+    missing = len(resampled) - len(defined)
+    note = {"undefined_resamples": missing} if missing else {}
+    if 2 * missing > len(resampled):
+        reason = f"undefined in {missing} of {len(resampled)} resamples"
+        return {"low": None, "high": None, "method": method, "interval_reason": reason, **note}
+    tail = (1 - settings.confidence) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return {"low": float(low), "high": float(high), "method": method, **note}

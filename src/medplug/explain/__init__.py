@@ -1,0 +1,1 @@
+"""Choosing, drawing and making maps of where a score is sensitive."""

@@ -1,0 +1,1 @@
+"""Networks: building them, their state by path, and applying them to batches."""

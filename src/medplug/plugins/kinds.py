@@ -1,0 +1,60 @@
+"""The table of component kinds. A new kind is one row here, one contract, one list of checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of component.
+
+    Attributes:
+        name: singular, as in ``loss``; also the section of the configuration.
+        plural: as in ``losses``; accepted wherever the name is.
+        summary: one line.
+        protocol: import string of the contract; ``medplug plugins show KIND`` prints its docstrings.
+        checks: import string of the conformance checks; empty where there are none.
+        many: whether a configuration names a list of them.
+        contracts: the contract numbers that this medplug understands.
+    """
+
+    name: str
+    plural: str
+    summary: str
+    protocol: str
+    checks: str = ""
+    many: bool = False
+    contracts: tuple[int, ...] = (1,)
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("reader", "readers", "finds the samples of a data set and loads their pixels",
+             "medplug.contracts.reader:Reader", "medplug.testing.reader:CHECKS"),
+        Kind("augmenter", "augmenters", "changes training images at random, on the device",
+             "medplug.contracts.augmenter:Augmenter", "medplug.testing.augmenter:CHECKS", many=True),
+        Kind("architecture", "architectures", "a network, with the weights it can start from",
+             "medplug.contracts.architecture:Architecture", "medplug.testing.architecture:CHECKS"),
+        Kind("loss", "losses", "what training makes small",
+             "medplug.contracts.loss:Loss", "medplug.testing.loss:CHECKS"),
+        Kind("metric", "metrics", "a figure computed from predictions",
+             "medplug.contracts.metric:Metric", "medplug.testing.metric:CHECKS", many=True),
+        Kind("explainer", "explainers", "where in an image a class's score is sensitive",
+             "medplug.contracts.explainer:Explainer", "medplug.testing.explainer:CHECKS"),
+        Kind("observer", "observers", "watches a run; can never change or break it",
+             "medplug.contracts.observer:Observer", "medplug.testing.observer:CHECKS", many=True),
+        Kind("recipe", "recipes", "a complete configuration (TOML) shipped by a plugin",
+             "medplug.contracts.recipe:Recipe", "medplug.testing.recipe:CHECKS"),
+    )
+}  # fmt: skip
+
+
+def kind_name(word: str) -> str | None:
+    """The kind that a word means, singular or plural; None if it means none."""
+    word = word.strip().lower()
+    for kind in KINDS.values():
+        if word in (kind.name, kind.plural):
+            return kind.name
+    return None

@@ -1,0 +1,195 @@
+"""Explaining images with a finished network, and drawing the maps over them."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image
+
+from medplug.config.settings import RenderingSettings
+from medplug.data.decode import to_channels, to_uint8
+from medplug.data.store import PixelStore
+from medplug.errors import ContractError
+from medplug.explain.overlay import render_map, scale_ends
+from medplug.explain.select import select_examples
+from medplug.files import atomic, write_json
+from medplug.model.apply import explain_function
+from medplug.model.network import BuiltNetwork
+from medplug.report.facts import ExplainedImage
+from medplug.runs.folder import EXPLANATIONS
+from medplug.seeds import child_seed
+from medplug.values import Index, Predictions, Split
+
+_BATCH = 8
+_LONGEST = 1024  # pixels of the longer side of a drawn picture; larger originals are shrunk
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One map to make: of which image, for which class, and how it is shown.
+
+    Attributes:
+        sample: the image's name.
+        uri: what its reader loads.
+        pixels: ``[*S, C]`` uint8, the network's input.
+        shown_for, explained: class numbers.
+        labels: names of the classes that it is labelled with; empty if unknown.
+        probability: predicted for the explained class.
+    """
+
+    sample: str
+    uri: str
+    pixels: np.ndarray
+    shown_for: int
+    explained: int
+    labels: tuple[str, ...]
+    probability: float
+
+
+def explain_split(
+    folder: Path,
+    settings: RenderingSettings,
+    reader: Any,
+    index: Index,
+    store: PixelStore,
+    split: Split,
+    predictions: Predictions,
+    network: BuiltNetwork,
+    explainer: tuple[str, Any],
+    seed: int,
+) -> list[ExplainedImage]:
+    """A sample of the test split, one or more images a class, drawn into ``explanations/``."""
+    wanted = []
+    for example in select_examples(predictions, settings, seed=child_seed(seed, "explanations")):
+        row = int(split.test[example.row])
+        wanted.append(
+            Wanted(
+                sample=index.samples[row],
+                uri=index.uris[row],
+                pixels=store.take(np.array([row]))[0],
+                shown_for=example.shown_for,
+                explained=example.explained,
+                labels=tuple(c for c, t in zip(index.classes, index.targets[row], strict=True) if t >= 0.5),
+                probability=float(predictions.probabilities[example.row, example.explained]),
+            )
+        )
+    return explain_images(folder / EXPLANATIONS, settings, reader, wanted, index.classes, network, explainer, seed)
+
+
+def explain_images(
+    out: Path,
+    settings: RenderingSettings,
+    reader: Any,
+    wanted: Sequence[Wanted],
+    classes: Sequence[str],
+    network: BuiltNetwork,
+    explainer: tuple[str, Any],
+    seed: int,
+) -> list[ExplainedImage]:
+    """Make and draw maps; ``out`` gets a PNG and the raw map (``.npz``) of each, and ``explanations.json``."""
+    maps = (
+        compute_maps(network, explainer[1], np.stack([w.pixels for w in wanted]), [w.explained for w in wanted], seed)
+        if wanted
+        else []
+    )
+    method = explainer[0].rpartition(":")[2]
+    drawn, listing = [], []
+    for number, (one, raw) in enumerate(zip(wanted, maps, strict=True)):
+        original, flat = _original(reader, one, raw)
+        overlay = render_map(flat, original, settings)
+        low, high = scale_ends(overlay, settings)
+        stem = f"{number:03d}-{_safe(classes[one.explained])}-{_safe(Path(one.sample).stem)}"
+        with atomic(out / f"{stem}.png", "wb") as stream:
+            overlay.picture.save(stream, "PNG")
+        with atomic(out / f"{stem}.npz", "wb") as stream:
+            np.savez_compressed(stream, map=raw, image=original)
+        listing.append(
+            {
+                "sample": one.sample,
+                "explained": classes[one.explained],
+                "probability": one.probability,
+                "labels": list(one.labels),
+                "method": method,
+                "raw_range": [overlay.low, overlay.high],
+                "positive_evidence": overlay.evidence,
+                "overlay": f"{stem}.png",
+                "raw": f"{stem}.npz",
+            }
+        )
+        drawn.append(
+            ExplainedImage(
+                shown_for=classes[one.shown_for],
+                sample=one.sample,
+                labels=one.labels,
+                explained=classes[one.explained],
+                probability=one.probability,
+                method=method,
+                original=_png(Image.fromarray(np.broadcast_to(original, (*original.shape[:2], 3)).copy())),
+                overlay=_png(overlay.picture),
+                low=low,
+                high=high,
+                evidence=overlay.evidence,
+            )
+        )
+    write_json(out / "explanations.json", listing)
+    return drawn
+
+
+def compute_maps(
+    network: BuiltNetwork, explainer: Any, images: np.ndarray, classes: Sequence[int], seed: int
+) -> list[np.ndarray]:
+    """Raw maps ``[*s]`` float32 of one class per image, in batches of one shape."""
+    explain = explain_function(network, explainer)
+    key = jax.random.key(child_seed(seed, "explainer"))
+    targets = np.asarray(classes, np.int32)[:, None]
+    maps: list[np.ndarray] = []
+    for start in range(0, len(images), _BATCH):
+        rows = np.resize(np.arange(start, min(start + _BATCH, len(images))), min(_BATCH, len(images)))
+        result = np.asarray(explain(images[rows], targets[rows], jax.random.fold_in(key, start)))
+        if result.shape[:2] != (len(rows), 1) or result.dtype != np.float32:
+            raise ContractError(f"an explainer must give [B, T, *s] float32, got {list(result.shape)} {result.dtype}")
+        maps.extend(result[: min(_BATCH, len(images) - start), 0])
+    return maps
+
+
+def _original(reader: Any, one: Wanted, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The picture to draw on, uint8 and at most ``_LONGEST`` pixels long, and the flat map that belongs to it.
+
+    Of a volume it is the slice (along the leading axes) in which the map has its largest value.
+    """
+    pixels = to_uint8(reader.load(one.uri))
+    pixels = to_channels(pixels, 3 if pixels.shape[-1] != 1 else 1)
+    while raw.ndim > 2:
+        strongest = int(raw.reshape(len(raw), -1).max(1).argmax())
+        pixels = pixels[min(len(pixels) - 1, int((strongest + 0.5) / len(raw) * len(pixels)))]
+        raw = raw[strongest]
+    if pixels.ndim != 3:
+        raise ContractError(
+            f"{one.sample}: a map with {raw.ndim} axes does not belong to an image of shape {pixels.shape}"
+        )
+    height, width = pixels.shape[:2]
+    if max(height, width) <= _LONGEST:
+        return pixels, raw
+    factor = _LONGEST / max(height, width)
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    shrunk = np.asarray(
+        image.resize((max(1, round(width * factor)), max(1, round(height * factor))), Image.Resampling.BILINEAR)
+    )
+    return (shrunk[..., None] if shrunk.ndim == 2 else shrunk), raw
+
+
+def _png(picture: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:40] or "x"

@@ -1,0 +1,112 @@
+"""The names of the files in a run folder, and the rule that a folder is never overwritten."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from medplug.errors import RunError, UsageError
+from medplug.files import atomic
+from medplug.values import Index, Split
+
+CONFIG, MANIFEST, CHECKS, SPLIT = "config.toml", "manifest.json", "checks.json", "split.csv"
+HISTORY, METRICS, REPORT, MODEL = "history.csv", "metrics.json", "report.html", "model.json"
+WEIGHTS, CHECKPOINTS, EXPLANATIONS = "weights.safetensors", "checkpoints", "explanations"
+PREDICTIONS = {"test": "predictions.csv", "validation": "predictions.validation.csv"}
+
+
+def claim(out: str | Path | None, source: str, resume: bool) -> Path:
+    """The folder of a run, which the first file makes. Without ``out`` a fresh one under ``runs/``, named by data and time.
+
+    Raises:
+        UsageError: it holds something already and ``resume`` is off.
+    """
+    if out is None:
+        if resume:
+            raise UsageError("--resume needs --out: the folder of the run to go on with")
+        stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(source).name or source).strip("-") or "run"
+        out = Path("runs", f"{stem}-{datetime.datetime.now():%Y%m%d-%H%M%S}")
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out {folder}: is a file")
+    if folder.is_dir() and any(folder.iterdir()) and not resume:
+        raise UsageError(f"--out {folder}: the folder is not empty; choose another one, or go on with --resume")
+    return folder
+
+
+@dataclass(frozen=True)
+class SplitTable:
+    """The content of ``split.csv``.
+
+    Attributes:
+        samples: N names.
+        parts: N of ``train``, ``validation``, ``test`` or ``""``.
+        targets: ``[N, K]`` float32, NaN for unknown.
+        groups: columns by name.
+    """
+
+    samples: tuple[str, ...]
+    parts: tuple[str, ...]
+    targets: np.ndarray
+    groups: dict[str, np.ndarray]
+
+
+def write_split(path: Path, index: Index, split: Split) -> None:
+    """``sample,split``, then ``label`` (multi-class) or one ``label:NAME`` column a label, then one ``group:NAME`` column a group."""
+    multiclass = index.task == "multiclass"
+    labels = ["label"] if multiclass else [f"label:{c}" for c in index.classes]
+    with atomic(path, errors="surrogateescape") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["sample", "split", *labels, *(f"group:{g}" for g in index.groups)])
+        for row, (name, part) in enumerate(zip(index.samples, split.names(len(index)), strict=True)):
+            if multiclass:
+                cells = [index.classes[int(index.targets[row].argmax())]]
+            else:
+                cells = ["" if np.isnan(t) else f"{t:g}" for t in index.targets[row]]
+            writer.writerow([name, part, *cells, *(column[row] for column in index.groups.values())])
+
+
+def read_split(path: Path, classes: tuple[str, ...]) -> SplitTable:
+    """Read what :func:`write_split` wrote."""
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except OSError:
+        raise RunError(f"{path} is missing; the run did not get that far") from None
+    if rows and "label" in rows[0]:
+        number = {c: i for i, c in enumerate(classes)}
+        targets = np.eye(len(classes), dtype=np.float32)[[number[r["label"]] for r in rows]]
+    else:
+        cells = [[r[f"label:{c}"] for c in classes] for r in rows]
+        targets = np.array([[float(c) if c else np.nan for c in row] for row in cells], np.float32)
+    names = [k for k in (rows[0] if rows else {}) if k.startswith("group:")]
+    groups = {k.removeprefix("group:"): np.array([r[k] for r in rows]) for k in names}
+    return SplitTable(tuple(r["sample"] for r in rows), tuple(r["split"] for r in rows), targets, groups)
+
+
+def write_history(path: Path, history: list[dict[str, object]]) -> None:
+    """One row per epoch; the columns of the first row."""
+    with atomic(path) as stream:
+        writer = csv.DictWriter(stream, list(history[0]) if history else ["epoch"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def read_history(path: Path) -> list[dict[str, object]]:
+    """Rows of ``history.csv``, numbers as numbers."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return [{k: _number(v) for k, v in row.items()} for row in csv.DictReader(stream)]
+
+
+def _number(text: str) -> object:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

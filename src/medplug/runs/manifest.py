@@ -1,0 +1,92 @@
+"""``manifest.json``: what a reader needs to believe or repeat a run."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from medplug.plugins.registry import Registry
+from medplug.version import __version__
+
+_PACKAGES = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "grain",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pillow",
+    "pluggy",
+)
+
+
+def now() -> str:
+    """The time of day in UTC, ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def describe_run(
+    source: str, argument: str, reader: str, seed: int, fingerprint: str, registry: Registry, used: Iterable[str]
+) -> dict[str, Any]:
+    """The part of the manifest that is known before training.
+
+    Args:
+        source: what was typed as DATA.
+        argument: what the reader was given of it.
+        reader: reference of the reader.
+        seed: of the run.
+        fingerprint: of names, pixels and labels.
+        registry: knows versions.
+        used: references (``distribution:name``) of the components in use.
+    """
+    import jax
+
+    versions = {r.distribution: r.version for r in registry.components()}
+    used = sorted(used)
+    distributions = sorted({u.partition(":")[0] for u in used} & set(versions))
+    return {
+        "medplug": __version__,
+        "started": now(),
+        "command": sys.argv,
+        "source": source,
+        "argument": str(Path(argument).resolve()) if Path(argument).exists() else argument,
+        "reader": reader,
+        "seed": seed,
+        "data_fingerprint": fingerprint,
+        "device": describe_devices(jax.devices()),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": package_versions(),
+        "plugins": {
+            d: {"version": versions[d], "components": [u for u in used if u.startswith(f"{d}:")]} for d in distributions
+        },
+        "problems": [str(p) for p in registry.problems if p.stage not in ("clash", "blocked")],
+    }
+
+
+def describe_devices(devices: Iterable[Any]) -> str:
+    """``"1 x cpu"``, ``"2 x NVIDIA A100 (gpu)"``."""
+    kinds: dict[str, int] = {}
+    for device in devices:
+        name = device.platform if device.device_kind == device.platform else f"{device.device_kind} ({device.platform})"
+        kinds[name] = kinds.get(name, 0) + 1
+    return ", ".join(f"{n} x {name}" for name, n in kinds.items())
+
+
+def package_versions(names: Iterable[str] = _PACKAGES) -> Mapping[str, str]:
+    """Installed versions of the packages that decide results."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "missing"
+    return found

@@ -1,0 +1,113 @@
+"""The finished network of a run: ``weights.safetensors`` and ``model.json``, which says how to use it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from medplug.config.config import Config
+from medplug.data.decode import DecodeOptions
+from medplug.errors import MedplugError, RunError
+from medplug.files import atomic, read_json, write_json
+from medplug.model.network import BuiltNetwork, build, load_arrays, weight_arrays
+from medplug.plugins.registry import Registry
+from medplug.runs.folder import MODEL, WEIGHTS
+from medplug.values import Task
+from medplug.version import __version__
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What has to be known to use the weights.
+
+    Attributes:
+        architecture: its reference, ``distribution:name``.
+        parameters: of the architecture.
+        classes: K names in the order of the outputs.
+        task: multiclass or multilabel.
+        decode: size, channels, antialias.
+        spatial: number of spatial axes.
+        mean, std: of the input, per channel.
+        reader, reader_parameters: what loaded the training images.
+        tested_epoch: the epoch that the weights come from.
+        medplug: the version that wrote them.
+    """
+
+    architecture: str
+    parameters: dict[str, Any]
+    classes: tuple[str, ...]
+    task: Task
+    decode: DecodeOptions
+    spatial: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    reader: str
+    reader_parameters: dict[str, Any]
+    tested_epoch: int
+    medplug: str = ""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """``(*S, C)``."""
+        return (*(self.decode.size,) * self.spatial, self.decode.channels)
+
+
+def save_model(folder: Path, network: BuiltNetwork, card: ModelCard) -> None:
+    """Write weights and card, each atomically; the card last, so that a card always has weights."""
+    arrays = {path: np.ascontiguousarray(a) for path, a in weight_arrays(network.module).items()}
+    with atomic(folder / WEIGHTS, "wb") as stream:
+        stream.write(save(arrays, metadata={"format": "medplug"}))
+    write_json(folder / MODEL, {"format": _FORMAT, **asdict(card), "medplug": __version__})
+
+
+def load_card(folder: Path) -> ModelCard:
+    """Read ``model.json``.
+
+    Raises:
+        RunError: there is none, or it is of another format.
+    """
+    try:
+        values = read_json(folder / MODEL)
+    except OSError:
+        hint = "training has not finished; go on with --resume" if folder.is_dir() else "there is no such folder"
+        raise RunError(f"{folder} is no finished run: {MODEL} is missing ({hint})") from None
+    except ValueError as error:
+        raise RunError(f"{folder / MODEL} is damaged: {error}") from None
+    if values.pop("format", None) != _FORMAT:
+        raise RunError(f"{folder / MODEL}: written by another version of medplug ({values.get('medplug')})")
+    values["decode"] = DecodeOptions(**values["decode"])
+    tuples = {k: tuple(values[k]) for k in ("classes", "mean", "std")}
+    return ModelCard(**{**values, **tuples})
+
+
+def load_network(folder: Path, card: ModelCard, registry: Registry, architecture: Any = None) -> BuiltNetwork:
+    """The network with the run's weights.
+
+    ``architecture`` is needed only where the run used an instance of an unregistered class.
+    """
+    if architecture is None:
+        if card.architecture.startswith("unregistered:"):
+            name = card.architecture.partition(":")[2]
+            raise RunError(
+                f"{folder} was trained with your own {name}; pass it: load_run(path, architecture={name}(...))"
+            )
+        values = {**card.parameters, **({"weights": None} if "weights" in card.parameters else {})}
+        section = {"architecture": {"use": card.architecture, **values}}
+        architecture = Config.from_layers(section).make("architecture", registry)[1]
+    network = build(architecture, card.input_shape, len(card.classes), seed=0, pretrained=False)
+    try:
+        arrays = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{folder / WEIGHTS} cannot be read: {error}") from None
+    try:
+        load_arrays(network.module, arrays)
+    except MedplugError as error:
+        raise RunError(f"{folder / WEIGHTS}: {error}") from None
+    return network

@@ -1,0 +1,1 @@
+"""Training: schedules, compiled steps, the two phases, checkpoints."""

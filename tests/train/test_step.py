@@ -1,0 +1,156 @@
+"""The compiled steps against plain, independent computations."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from medplug.config.settings import TrainingSettings
+from medplug.model.network import build, standardise
+from medplug.testing.fakes import Mirror, SimpleCrossEntropy, TinyNet
+from medplug.train.state import from_leaves, merge, split_network, to_leaves, write_back
+from medplug.train.step import (
+    Objective,
+    make_optimizer,
+    make_train_step,
+    make_validate_step,
+    micro_batch_size,
+    trainable,
+)
+
+
+def setup(augmenters=(), dropout=0.0, **settings):
+    settings = TrainingSettings(**settings)
+    network = build(TinyNet(dropout=dropout), (16, 16, 1), 3, seed=0)
+    modes, state = split_network(network, settings.batch_norm)
+    objective = Objective(
+        modes, network.preprocessing, augmenters, SimpleCrossEntropy(), jnp.ones((3, 2)), "multiclass"
+    )
+    return network, settings, objective, state
+
+
+@pytest.fixture
+def batch(rng):
+    images = rng.integers(0, 256, (8, 16, 16, 1), dtype=np.uint8)
+    return images, np.eye(3, dtype=np.float32)[rng.integers(0, 3, 8)]
+
+
+def run(objective, settings, state, batch, frozen, micro=0, steps=1, rate=0.1):
+    optimizer = make_optimizer(settings)
+    state = jax.tree.map(jnp.copy, state)._replace(moments=optimizer.init(trainable(state, frozen)))
+    step = make_train_step(objective, optimizer, frozen=frozen, micro_batch=micro)
+    for number in range(steps):
+        state, loss = step(state, *batch, jax.random.key(number), rate)
+    return state, float(loss)
+
+
+def distance(a, b):
+    gaps = [float(jnp.abs(x - y).max()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)]
+    return max(gaps, default=0.0)
+
+
+@pytest.mark.parametrize("batch_norm", ["batch", "frozen"])
+def test_frozen_means_frozen(batch, batch_norm):
+    _, settings, objective, state = setup(batch_norm=batch_norm)
+    after, _ = run(objective, settings, state, batch, frozen=True, steps=3)
+    assert distance(after.head, state.head) > 1e-3
+    assert distance(after.body, state.body) == 0
+    assert distance(after.stats, state.stats) == 0
+
+
+@pytest.mark.parametrize(("batch_norm", "moves"), [("batch", True), ("frozen", False)])
+def test_phase_two_moves_everything_but_frozen_statistics(batch, batch_norm, moves):
+    _, settings, objective, state = setup(batch_norm=batch_norm)
+    after, _ = run(objective, settings, state, batch, frozen=False)
+    assert distance(after.head, state.head) > 1e-3
+    assert distance(after.body, state.body) > 1e-3
+    assert (distance(after.stats, state.stats) > 1e-3) == moves
+
+
+def test_one_step_is_the_step_that_optax_takes(batch):
+    """An independent loop: nnx.grad over the module, optax.adamw with the rate inside."""
+    network, settings, objective, state = setup(weight_decay=0.1, gradient_clip=0.5)
+    after, loss = run(objective, settings, state, batch, frozen=False, rate=0.01)
+    module = network.module
+    module.eval()
+
+    def objective_by_hand(module):
+        logits = module(standardise(jnp.asarray(batch[0]) / 255.0, network.preprocessing))
+        return optax.softmax_cross_entropy(logits, batch[1]).mean()
+
+    by_hand, grads = nnx.jit(nnx.value_and_grad(objective_by_hand))(module)
+    decay = lambda p: jax.tree.map(lambda x: x.ndim > 1, p)  # noqa: E731
+    optimizer = optax.chain(optax.clip_by_global_norm(0.5), optax.adamw(0.01, weight_decay=0.1, mask=decay))
+    params = nnx.state(module, nnx.Param)
+    updates, _ = optimizer.update(grads, optimizer.init(params), params)
+    expected = optax.apply_updates(params, updates)
+    write_back(network, after)
+    assert loss == pytest.approx(float(by_hand), rel=1e-5)
+    assert distance(nnx.state(network.module, nnx.Param), expected) < 1e-5
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_micro_batches_are_exact_with_frozen_statistics(batch, frozen):
+    _, settings, objective, state = setup()
+    whole, loss = run(objective, settings, state, batch, frozen, micro=0)
+    cut, loss_cut = run(objective, settings, state, batch, frozen, micro=2)
+    assert loss_cut == pytest.approx(loss, rel=1e-6)
+    assert distance((cut.head, cut.body), (whole.head, whole.body)) < 1e-5
+
+
+def test_micro_batches_are_not_used_where_they_would_change_the_result():
+    batch_statistics = TrainingSettings(batch_norm="batch", micro_batch=8)
+    assert micro_batch_size(batch_statistics, frozen=True, batch=32) == 8
+    assert micro_batch_size(batch_statistics, frozen=False, batch=32) == 0
+    assert micro_batch_size(TrainingSettings(micro_batch=8), frozen=False, batch=30) == 6
+    assert micro_batch_size(TrainingSettings(micro_batch=8), frozen=False, batch=31) == 0
+
+
+def test_the_key_decides_augmentation_and_dropout(batch):
+    _, settings, objective, state = setup((Mirror(),), dropout=0.5)
+    optimizer = make_optimizer(settings)
+    step = make_train_step(objective, optimizer, frozen=False, micro_batch=0)
+
+    def loss(key):
+        fresh = jax.tree.map(jnp.copy, state)._replace(moments=optimizer.init(trainable(state, False)))
+        return float(step(fresh, *batch, jax.random.key(key), 0.1)[1])
+
+    assert loss(0) == loss(0)
+    assert loss(0) != loss(1)
+
+
+def test_validation_is_clean_unless_asked(batch):
+    _, _, objective, state = setup((Mirror(probability=1.0),))
+    images, targets = batch
+    clean = make_validate_step(objective, augmented=False)
+    augmented = make_validate_step(objective, augmented=True)
+    mirrored = make_validate_step(objective, augmented=False)(state, images[:, :, ::-1], targets, jax.random.key(0))
+    for found, expected in zip(augmented(state, images, targets, jax.random.key(0)), mirrored, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert not np.allclose(clean(state, images, targets, jax.random.key(0))[0], mirrored[0])
+
+
+def test_rows_of_validation_do_not_meet(batch):
+    _, _, objective, state = setup()
+    validate = make_validate_step(objective, augmented=False)
+    together = validate(state, *batch, jax.random.key(0))[1]
+    alone = validate(state, batch[0][:1], batch[1][:1], jax.random.key(0))[1]
+    np.testing.assert_allclose(together[0], alone[0], rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(together).sum(1), 1, rtol=1e-6)
+
+
+def test_leaves_are_a_round_trip():
+    _, settings, _, state = setup(dropout=0.5)
+    state = state._replace(moments=make_optimizer(settings).init(trainable(state, False)))
+    again = from_leaves(state, to_leaves(state))
+    assert jax.tree.structure(again) == jax.tree.structure(state)
+    for a, b in zip(to_leaves(again).values(), to_leaves(state).values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_modes_differ_only_in_mode(batch):
+    _, _, objective, state = setup()
+    for graph in objective.modes:
+        assert merge(graph, state)(jnp.zeros((2, 16, 16, 1))).shape == (2, 3)
