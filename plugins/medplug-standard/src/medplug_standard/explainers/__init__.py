@@ -1,0 +1,1 @@
+"""Explainers: maps of where in an image the score of a class is sensitive."""

@@ -1,0 +1,1 @@
+"""Losses: one value per sample, from logits, finite for every legal parameter."""

@@ -1,0 +1,1 @@
+"""The readers: class folders, tables, and drawn phantoms."""
