@@ -1,0 +1,1 @@
+"""DenseNet for medplug: the network, its published weights, and the components that offer them."""
