@@ -62,20 +62,16 @@ class Pipeline:
     def config(self) -> Config:
         """The configuration, checked, before any data are seen."""
         registry_ = self._registry()
-        layers = [load_recipe(self.recipe, registry_), from_assignments(self.settings)]
+        given = {k: v for k, v in self._components().items() if v is not None}
+        by_name = {k: v for k, v in given.items() if _all_names(v)}
+        # In one layer with the settings: a later layer that changes `use` would drop the parameters set for it.
+        uses = {f"{SECTION_OF[k]}.use": v if isinstance(v, str) else list(v) for k, v in by_name.items()}
+        layers = [load_recipe(self.recipe, registry_), from_assignments({**self.settings, **uses})]
         top = {"seed": self.seed, "budget": self.budget}
         layers.append({k: v for k, v in top.items() if v is not None})
         layers[-1]["recipe"] = self.recipe
         if self.size is not None:
             layers.append({"data": {"size": self.size}})
-        given = {k: v for k, v in self._components().items() if v is not None}
-        by_name = {k: v for k, v in given.items() if _all_names(v)}
-        layers.append(
-            {
-                SECTION_OF[kind]: {"use": value if isinstance(value, str) else list(value)}
-                for kind, value in by_name.items()
-            }
-        )
         config = Config.from_layers(*layers)
         for kind, value in given.items():
             if kind not in by_name:

@@ -254,10 +254,17 @@ def _merge(layers: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:
                 merged[key] = value
                 continue
             section = merged.setdefault(key, {})
-            if "use" in value and key in KIND_OF:
+            if key in KIND_OF and "use" in value and _spelled(value["use"]) != _spelled(section.get("use")):
                 section = {k: v for k, v in section.items() if isinstance(v, Mapping) and k != "use"}
             merged[key] = _overlay(section, value)
     return merged
+
+
+def _spelled(use: Any) -> Any:
+    """A ``use`` in one spelling, without distributions: the stored ``dist:grad_cam`` and ``Grad-CAM`` are the same."""
+    if use is None or isinstance(use, Mapping):
+        return use
+    return [canonical(str(name).rpartition(":")[2]) for name in (split_list(use) if isinstance(use, str) else use)]
 
 
 def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,43 @@ from medplug.config.config import AUTO, Config
 from medplug.errors import DataError, UsageError
 from medplug.plugins.registry import Registry
 from medplug.values import Index
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the samples come from.
+
+    Attributes:
+        name: the reader's reference.
+        reader: the reader.
+        typed: DATA as the user wrote it.
+        argument: what the reader was given of it.
+        index: the samples.
+    """
+
+    name: str
+    reader: Any
+    typed: str
+    argument: str
+    index: Index
+
+
+def read_source(data: Any, config: Config, registry: Registry) -> Source:
+    """Choose a reader and read the index; no pixels are opened.
+
+    Args:
+        data: DATA as the user typed it, or (name, reader, argument) for a reader that exists already.
+
+    Raises:
+        DataError: no reader understands it, or it cannot be used.
+    """
+    name, reader, argument = choose_reader(data, config, registry) if isinstance(data, str) else data
+    index = read_index(reader, argument)
+    if config.task not in (AUTO, index.task):
+        raise DataError(f"task={config.task}, but the data are {index.task}; leave task out, or change the labels")
+    typed = data if isinstance(data, str) else argument
+    check_classes(index, typed)
+    return Source(name, reader, typed, argument, index)
 
 
 def choose_reader(source: str, config: Config, registry: Registry) -> tuple[str, Any, str]:

@@ -91,6 +91,15 @@ def open_store(
     return stored
 
 
+def input_shape(reader: Any, uris: Sequence[str], options: DecodeOptions) -> tuple[int, ...]:
+    """``(*S, C)`` of the network's input, from the first image that can be read; two axes where none can."""
+    for uri in uris:
+        pixels, _ = decode_one(reader, uri, options)
+        if pixels is not None:
+            return pixels.shape
+    return (options.size, options.size, options.channels)
+
+
 def decode_one(reader: Any, uri: str, options: DecodeOptions) -> tuple[np.ndarray | None, ImageFacts]:
     """One image ready for the network, with its facts; None where it cannot be read."""
     try:

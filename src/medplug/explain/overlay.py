@@ -11,6 +11,8 @@ from medplug.config.settings import RenderingSettings
 from medplug.errors import ContractError
 from medplug.explain.colormaps import colours
 
+_EPSILON = 1e-8  # added to the range in "minmax", as published: a map of hardly any range stays pale
+
 
 @dataclass(frozen=True)
 class Overlay:
@@ -85,7 +87,7 @@ def _scale(raw: np.ndarray, settings: RenderingSettings) -> np.ndarray:
     if settings.rectify:
         raw = np.maximum(raw, 0)
     if settings.scaling == "minmax":
-        return (raw - raw.min()) / max(raw.max() - raw.min(), 1e-8)
+        return (raw - raw.min()) / (raw.max() - raw.min() + _EPSILON)
     return raw / max(np.abs(raw).max(), np.finfo(np.float64).tiny)
 
 

@@ -80,11 +80,15 @@ def load_card(folder: Path) -> ModelCard:
         raise RunError(f"{folder} is no finished run: {MODEL} is missing ({hint})") from None
     except ValueError as error:
         raise RunError(f"{folder / MODEL} is damaged: {error}") from None
+    if not isinstance(values, dict):
+        raise RunError(f"{folder / MODEL} is damaged: it holds no table of values")
     if values.pop("format", None) != _FORMAT:
         raise RunError(f"{folder / MODEL}: written by another version of medplug ({values.get('medplug')})")
-    values["decode"] = DecodeOptions(**values["decode"])
-    tuples = {k: tuple(values[k]) for k in ("classes", "mean", "std")}
-    return ModelCard(**{**values, **tuples})
+    try:
+        tuples = {k: tuple(values[k]) for k in ("classes", "mean", "std")}
+        return ModelCard(**{**values, **tuples, "decode": DecodeOptions(**values["decode"])})
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{folder / MODEL} is damaged: {error}") from None
 
 
 def load_network(folder: Path, card: ModelCard, registry: Registry, architecture: Any = None) -> BuiltNetwork:
@@ -98,8 +102,7 @@ def load_network(folder: Path, card: ModelCard, registry: Registry, architecture
             raise RunError(
                 f"{folder} was trained with your own {name}; pass it: load_run(path, architecture={name}(...))"
             )
-        values = {**card.parameters, **({"weights": None} if "weights" in card.parameters else {})}
-        section = {"architecture": {"use": card.architecture, **values}}
+        section = {"architecture": {"use": card.architecture, **card.parameters}}
         architecture = Config.from_layers(section).make("architecture", registry)[1]
     network = build(architecture, card.input_shape, len(card.classes), seed=0, pretrained=False)
     try:
