@@ -1,0 +1,1 @@
+"""EfficientNet-Lite for medplug: the network, its published weights, and the component that offers them."""
