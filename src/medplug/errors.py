@@ -1,4 +1,4 @@
-"""Every error and warning that medplug raises on purpose.
+"""Every error that medplug raises on purpose.
 
 An error of this module carries a sentence for the user: what was wrong, where, and what to do.
 The command line prints that sentence without a traceback and leaves with ``exit_code``.
@@ -62,10 +62,6 @@ class RunError(MedplugError):
 
 class TrainingError(MedplugError):
     """Training stopped because it could not go on, for instance with a loss that is not finite."""
-
-
-class PluginWarning(UserWarning):
-    """A plugin could not be used; everything else works."""
 
 
 def nearest(name: str, choices: Iterable[str], limit: int = 3) -> list[str]:

@@ -34,8 +34,12 @@ def atomic(path: str | Path, mode: str = "w", **options: Any) -> Iterator[IO[Any
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file atomically."""
-    with atomic(path) as stream:
+    r"""Write a text file atomically.
+
+    Bytes of file names that are not UTF-8 (lone surrogates in Python) become ``\udcXX``, from which JSON reads the
+    same name again.
+    """
+    with atomic(path, errors="backslashreplace") as stream:
         stream.write(text)
 
 

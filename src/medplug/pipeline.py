@@ -8,7 +8,7 @@ decoded, so that weights that are missing or do not fit are told at once.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from medplug.data.split import group_of, make_split, shared_units
 from medplug.data.store import PixelStore, input_shape, open_store
 from medplug.errors import RunError, UsageError
 from medplug.evaluate.intervals import IntervalSettings
-from medplug.evaluate.scores import score
+from medplug.evaluate.scores import named_metrics, score
 from medplug.evaluate.tables import write_predictions
 from medplug.files import read_json, write_json, write_text
 from medplug.model.apply import predict
@@ -43,7 +43,7 @@ from medplug.seeds import child_seed
 from medplug.train.checkpoint import Checkpoints
 from medplug.train.loop import FitResult, Trainer
 from medplug.train.plan import plan_epochs
-from medplug.values import Index, Predictions, Split
+from medplug.values import Index, Predictions, Skipped, Split
 from medplug.version import STARTED
 
 Made = dict[str, list[tuple[str, Any]]]  # (reference, component) by kind
@@ -109,9 +109,16 @@ def prepare(config: Config, data: Any, architecture: Any, registry: Registry, re
 def _prepare_pixels(config: Config, source: Source, decode: DecodeOptions, reporter: Reporter) -> Prepared:
     store = open_store(source.reader, source.name, source.index.uris, decode, config.data.threads, reporter)
     index, store, report = check_data(source.index, store, config.checks)
-    check_classes(index, f"{source.typed}, after what cannot be used was left out")
+    check_classes(index, f"{source.typed}{_left_out(report.skipped)}")
     split = make_split(index, report.identical, config.split, config.seed)
     return Prepared(source, index, store, report, split, decode)
+
+
+def _left_out(skipped: Sequence[Skipped]) -> str:
+    if not skipped:
+        return ""
+    few = ", ".join(f"{s.name} ({s.reason})" for s in skipped[-3:])  # the images come last
+    return f", with {len(skipped)} files left out, such as {few}"
 
 
 def _decode_options(config: Config, architecture: Any) -> tuple[Config, DecodeOptions]:
@@ -132,12 +139,6 @@ def _make_components(config: Config, source: Source, registry: Registry) -> Made
         raise UsageError(f"the loss {name} is for {' and '.join(loss.tasks)} tasks, but this one is {task}")
     made["metric"] = [(name, metric) for name, metric in made["metric"] if task in metric.tasks]
     return {"reader": [(source.name, source.reader)], **made}
-
-
-def metric_names(made: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Metrics by the name they have in ``metrics.json``: their own, or the whole reference where two share it."""
-    short = [name.rpartition(":")[2] for name, _ in made]
-    return {s if short.count(s) == 1 else name: metric for s, (name, metric) in zip(short, made, strict=True)}
 
 
 def _build(config: Config, source: Source, made: Made, decode: DecodeOptions, reporter: Reporter) -> BuiltNetwork:
@@ -253,7 +254,7 @@ class _Run:
         index = self.prepared.index
         rows = tuple(map(str, range(len(targets))))
         predictions = Predictions(rows, probabilities, targets, index.classes, index.task)
-        found = score(predictions, metric_names(self.made["metric"]), split="validation")["macro"]
+        found = score(predictions, named_metrics(self.made["metric"]), split="validation")["macro"]
         return {name: float("nan") if f["value"] is None else f["value"] for name, f in found.items()}
 
     def finish(self, result: FitResult) -> None:
@@ -262,7 +263,7 @@ class _Run:
         predictions = {part: self._predict(part) for part in names.PREDICTIONS}
         for part, found in predictions.items():
             write_predictions(self.folder / names.PREDICTIONS[part], found)
-        metrics, test = metric_names(self.made["metric"]), predictions["test"]
+        metrics, test = named_metrics(self.made["metric"]), predictions["test"]
         self.reporter.say("scoring the test split, with bootstrap intervals")
         evaluation = self.config.evaluation
         seed = child_seed(self.config.seed, "bootstrap")

@@ -16,10 +16,18 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file or row that was left out, and why."""
+    """A file or row that was left out, and why.
+
+    Attributes:
+        name: of the file or row.
+        reason: in words.
+        lost: whether it was meant to take part, as a row whose file is missing was and a hidden file was not. What is
+            lost is warned about, and ``--strict`` ends at it.
+    """
 
     name: str
     reason: str
+    lost: bool = False
 
 
 @dataclass(frozen=True)

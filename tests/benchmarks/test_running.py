@@ -119,6 +119,15 @@ def test_other_settings_need_another_folder(started, options):
     assert len(started.words) == 2
 
 
+def test_a_run_that_failed_at_once_may_be_tried_with_other_settings(started, options):
+    started.code = 2
+    with pytest.raises(BenchmarkError):
+        running.run("toy", options)
+    started.code = 0
+    running.run("toy", dataclasses.replace(options, budget=9))
+    assert {r["settings"]["budget"] for r in read_records(options.out)} == {9}
+
+
 def test_failures_are_told(started, options, tmp_path):
     started.code = 2
     with pytest.raises(BenchmarkError, match="toy, seed 0: medplug run ended with exit code 2"):

@@ -105,7 +105,8 @@ def test_micro_batches_are_not_used_where_they_would_change_the_result():
     assert micro_batch_size(batch_statistics, frozen=True, batch=32) == 8
     assert micro_batch_size(batch_statistics, frozen=False, batch=32) == 0
     assert micro_batch_size(TrainingSettings(micro_batch=8), frozen=False, batch=30) == 6
-    assert micro_batch_size(TrainingSettings(micro_batch=8), frozen=False, batch=31) == 0
+    assert micro_batch_size(TrainingSettings(micro_batch=8), frozen=False, batch=31) == 31
+    assert micro_batch_size(TrainingSettings(), frozen=False, batch=32) == 4  # the tests run on a CPU
 
 
 def test_the_key_decides_augmentation_and_dropout(batch):

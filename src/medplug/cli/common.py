@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from medplug.errors import UsageError
@@ -22,14 +23,18 @@ def add_plugin_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_registry(parsed: argparse.Namespace) -> Registry:
-    """The registry of installed plugins and of the files named by ``--plugin``."""
+def load_registry(parsed: argparse.Namespace, warn: bool = True) -> Registry:
+    """The registry of installed plugins and of the files named by ``--plugin``; ``warn`` tells of broken plugins."""
     from medplug.plugins.localfile import add_file
     from medplug.plugins.registry import registry
 
     found = registry()
     for path in parsed.plugin:
         add_file(found, path)
+    if warn:
+        for problem in found.problems:
+            if problem.stage not in ("blocked", "clash"):
+                print(f"warning: {problem}", file=sys.stderr)
     return found
 
 

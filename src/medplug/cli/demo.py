@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from medplug.cli.common import prepare_jax
+from medplug.cli.common import load_registry, prepare_jax
 
 RECIPE = "demo"  # a recipe with a source of its own
 
@@ -26,5 +26,5 @@ def action(parsed: argparse.Namespace) -> int:
     prepare_jax()
     from medplug.api import Pipeline
 
-    Pipeline(recipe=RECIPE).fit(out=parsed.out)
+    Pipeline(recipe=RECIPE, plugins=load_registry(parsed)).fit(out=parsed.out)
     return 0

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use or unusable data. Nothing slow is impo
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parsed = build_parser().parse_args(arguments)
+    _let_names_through()
     try:
         return parsed.action(parsed)
     except MedplugError as error:
@@ -40,15 +42,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"medplug: error: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:  # a full disk, a folder without permission
+        if os.environ.get("MEDPLUG_TRACEBACK") == "1" or error.filename is None:
+            raise
+        print(f"medplug: error: {os.fsdecode(error.filename)}: {error.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(
             "medplug: stopped; a run goes on from its last epoch with the same command and --out DIR --resume",
             file=sys.stderr,
         )
         return 1
-    except BrokenPipeError:  # the reader of a pipe, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+
+
+def _let_names_through() -> None:
+    """File names that are not UTF-8 pass through standard output as the bytes that they are."""
+    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
 
 
 if __name__ == "__main__":

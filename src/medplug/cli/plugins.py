@@ -37,7 +37,7 @@ def list_components(parsed: argparse.Namespace) -> int:
         raise UsageError(
             f"--kind {parsed.kind}: there is no such kind{did_you_mean(parsed.kind, KINDS)} (kinds: {', '.join(KINDS)})"
         )
-    registry = load_registry(parsed)
+    registry = load_registry(parsed, warn=False)
     records = registry.components(kind)
     broken = [p for p in registry.problems if p.stage != "blocked"]
     if parsed.json:
@@ -66,7 +66,7 @@ def show(parsed: argparse.Namespace) -> int:
     if kind is not None:
         print(describe_kind(KINDS[kind]))
         return 0
-    registry = load_registry(parsed)
+    registry = load_registry(parsed, warn=False)
     records = registry.find_any(parsed.name)
     if not records:
         names = {r.name for r in registry.components()}

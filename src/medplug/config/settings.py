@@ -58,8 +58,10 @@ class TrainingSettings:
     epochs: int = param("epochs of both phases together, at most", default=40, ge=1)
     frozen_epochs: int = param("epochs of phase one, in which only the head learns", default=5, ge=0)
     batch_size: int = param("images per step", default=32, ge=1)
-    micro_batch: int = param(
-        "images at once where the batch can be cut without changing the result; 0 never cuts", default=8, ge=0
+    micro_batch: int | None = param(
+        "images at once where a batch can be cut without changing the result; none is 4 on a CPU, else the batch",
+        default=None,
+        ge=1,
     )
     optimizer: Literal["adam", "adamw"] = param(
         "adamw decays weights apart from the gradient, not on norms and biases", default="adamw"

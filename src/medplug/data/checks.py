@@ -134,7 +134,10 @@ def _skipped_by_reader(index: Index) -> list[Finding]:
         by_reason[skipped.reason].append(skipped)
     return [
         Finding(
-            "skipped", "note", f"{_count(group)} left out ({reason}): {_examples(group, reasons=False)}", _names(group)
+            "skipped",
+            "warning" if any(s.lost for s in group) else "note",
+            f"{_count(group)} left out ({reason}): {_examples(group, reasons=False)}",
+            _names(group),
         )
         for reason, group in by_reason.items()
     ]

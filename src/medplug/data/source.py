@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,8 +71,8 @@ def choose_reader(source: str, config: Config, registry: Registry) -> tuple[str,
         probe = registry.load(record)()
         scores.append((float(probe.can_read(source)), record.reference))
     best, reference = max(scores, default=(0.0, ""))
-    if best <= 0 and not Path(source).exists() and not colon:
-        raise DataError(f"{source}: there is no such file or folder")
+    if best <= 0 and not colon:
+        _check_there(source)
     if best <= 0:
         known = ", ".join(sorted(names)) or "none is installed: pip install 'medplug[standard]'"
         raise DataError(
@@ -80,6 +80,15 @@ def choose_reader(source: str, config: Config, registry: Registry) -> tuple[str,
         )
     reference, reader = config.with_uses("reader", reference).make("reader", registry)
     return reference, reader, source
+
+
+def _check_there(source: str) -> None:
+    try:
+        os.stat(source)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise DataError(f"{source}: there is no such file or folder") from None
+    except OSError as error:
+        raise DataError(f"{source}: cannot be opened: {error.strerror}") from None
 
 
 def read_index(reader: Any, source: str) -> Index:

@@ -66,14 +66,19 @@ def open_store(
         uris: what to load, in order.
 
     Raises:
-        DataError: the disk is full.
+        DataError: the disk is full, or the cache cannot be written.
     """
     home = cache_folder("pixels", _key(reader, name, uris, options))
     stored = _open(home, len(uris))
     if stored is not None:
         return stored
-    home.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=home.parent))
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=home.parent))
+    except OSError as error:
+        raise DataError(
+            f"the image cache {home.parent} cannot be written ({error.strerror}); set MEDPLUG_CACHE to another folder"
+        ) from None
     try:
         _fill(work, reader, uris, options, threads, reporter)
         if home.exists():  # damaged, or written meanwhile by another process
@@ -173,5 +178,5 @@ def _key(reader: Any, name: str, uris: Sequence[str], options: DecodeOptions) ->
             stamp = f"{status.st_size}:{status.st_mtime_ns}"
         except (OSError, ValueError):
             stamp = "-"
-        digest.update(f"{uri}\0{stamp}\0".encode())
+        digest.update(f"{uri}\0{stamp}\0".encode("utf-8", "surrogatepass"))  # paths need not be UTF-8
     return digest.hexdigest()[:32]

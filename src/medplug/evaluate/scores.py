@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,12 @@ def score(
             per_class[predictions.classes[c]][name] = figure
         macro[name] = _macro(value, samples, predictions.classes, drawn, intervals)
     return {"n": n, "macro": macro, "per_class": per_class}
+
+
+def named_metrics(made: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Metrics by the name they have in ``metrics.json``: their own, or ``distribution:name`` where two share it."""
+    short = [reference.rpartition(":")[2] for reference, _ in made]
+    return {s if short.count(s) == 1 else ref: metric for s, (ref, metric) in zip(short, made, strict=True)}
 
 
 def class_reasons(targets: np.ndarray, split: str) -> list[str]:

@@ -10,7 +10,6 @@ import importlib
 import threading
 import time
 import traceback
-import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from importlib.resources import files
@@ -22,7 +21,6 @@ import pluggy
 from medplug.errors import (
     AmbiguousComponentError,
     BrokenComponentError,
-    PluginWarning,
     UnknownComponentError,
     did_you_mean,
     nearest,
@@ -268,12 +266,6 @@ class Registry:
             raise BrokenComponentError(
                 f"{record.key} ({record.distribution}) cannot be read: {_cause(error)}"
             ) from error
-
-    def warn_about_problems(self) -> None:
-        """One warning for each plugin that could not be used; blocked ones and clashes are no news."""
-        for problem in self.problems:
-            if problem.stage not in ("blocked", "clash"):
-                warnings.warn(str(problem), PluginWarning, stacklevel=2)
 
 
 _lock = threading.Lock()

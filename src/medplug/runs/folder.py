@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ def claim(out: str | Path | None, source: str, resume: bool) -> Path:
     """The folder of a run, which the first file makes. Without ``out`` a fresh one under ``runs/``, named by data and time.
 
     Raises:
-        UsageError: it holds something already and ``resume`` is off.
+        UsageError: it holds something already and ``resume`` is off, or it cannot be written.
     """
     if out is None:
         if resume:
@@ -32,10 +33,18 @@ def claim(out: str | Path | None, source: str, resume: bool) -> Path:
         stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(source).name or source).strip("-") or "run"
         out = Path("runs", f"{stem}-{datetime.datetime.now():%Y%m%d-%H%M%S}")
     folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--out {folder}: is a file")
-    if folder.is_dir() and any(folder.iterdir()) and not resume:
-        raise UsageError(f"--out {folder}: the folder is not empty; choose another one, or go on with --resume")
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"--out {folder}: is a file")
+        if folder.is_dir() and any(folder.iterdir()) and not resume:
+            raise UsageError(f"--out {folder}: the folder is not empty; choose another one, or go on with --resume")
+        there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    except OSError as error:
+        raise UsageError(f"--out {folder}: cannot be written: {error.strerror}") from None
+    rights = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK, **rights):
+        reason = "permission denied" if there.is_dir() else "not a folder"
+        raise UsageError(f"--out {folder}: cannot be written: {there}: {reason}")
     return folder
 
 

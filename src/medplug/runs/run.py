@@ -17,7 +17,7 @@ from medplug.data.split import group_of
 from medplug.data.store import ImageFacts, PixelStore
 from medplug.errors import DataError, RunError, UsageError
 from medplug.evaluate.intervals import IntervalSettings
-from medplug.evaluate.scores import score
+from medplug.evaluate.scores import named_metrics, score
 from medplug.evaluate.tables import read_predictions
 from medplug.files import read_json, write_json
 from medplug.images import ImageError, load_image
@@ -139,7 +139,7 @@ class Run:
         predictions = self.predictions(part)
         config = self.config
         made = config.make_all("metric", self._registry, self.task)
-        metrics = {name.rpartition(":")[2]: metric for name, metric in made if self.task in metric.tasks}
+        metrics = named_metrics([(name, metric) for name, metric in made if self.task in metric.tasks])
         intervals = IntervalSettings(
             config.evaluation.resamples, config.evaluation.confidence, child_seed(config.seed, "bootstrap")
         )

@@ -24,7 +24,14 @@ def source_of(case: Case) -> str:
     if "source" not in case.fixtures:
         raise NotApplicable("no fixture `source`: a data source, or a function from an empty folder to one")
     given = case.fixtures["source"]
-    return str(case.once("source", lambda: given(case.folder()) if callable(given) else given))
+    return str(case.once("source", lambda: given(_empty(case)) if callable(given) else given))
+
+
+def _empty(case: Case) -> Path:
+    """A folder apart from the one in which the checks themselves put files."""
+    folder = case.folder() / "source"
+    folder.mkdir()
+    return folder
 
 
 def _index(case: Case) -> Index:

@@ -13,7 +13,7 @@ from flax import nnx
 
 from medplug.config.settings import TrainingSettings
 from medplug.contracts.architecture import Preprocessing
-from medplug.model.apply import probabilities
+from medplug.model.apply import cache_friendly_batch, divisor, in_parts, probabilities
 from medplug.model.network import standardise
 from medplug.train.state import Modes, TrainState, merge
 
@@ -136,17 +136,21 @@ def make_validate_step(objective: Objective, augmented: bool) -> Callable[..., t
         state: TrainState, images: jax.Array, targets: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
         x = objective.augment(key, images) if augmented else images.astype(jnp.float32) / 255
-        values, logits = objective.losses(merge(objective.modes.evaluate, state), x, targets)
-        return values, probabilities(logits, objective.task)
+
+        def part(x: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
+            values, logits = objective.losses(merge(objective.modes.evaluate, state), x, targets)
+            return values, probabilities(logits, objective.task)
+
+        return in_parts(part, x, targets)
 
     return validate
 
 
 def micro_batch_size(settings: TrainingSettings, frozen: bool, batch: int) -> int:
-    """The largest part of a batch, at most ``training.micro_batch``, that divides it; 0 where cutting would change the result."""
-    exact = frozen or settings.batch_norm == "frozen"
-    wanted = min(settings.micro_batch, batch)
-    return next((m for m in range(wanted, 1, -1) if batch % m == 0), 0) if exact else 0
+    """How many images go through the network at once; 0 where cutting the batch would change the result."""
+    if not frozen and settings.batch_norm == "batch":
+        return 0
+    return divisor(batch, settings.micro_batch or cache_friendly_batch(batch))
 
 
 def sequence_key(base: jax.Array, numbers: Sequence[int]) -> jax.Array:

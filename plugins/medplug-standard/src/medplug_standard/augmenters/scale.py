@@ -6,20 +6,23 @@ import jax
 import jax.numpy as jnp
 
 from medplug.plugins import ParameterError, component, param
-from medplug_standard.augmenters.draws import require_plane, uniform_or, where_any
+from medplug_standard.augmenters.draws import per_image, require_plane, uniform_or, where_any
+from medplug_standard.augmenters.levels import to_levels
 
 
-def apply_scale(images: jax.Array, factor: jax.Array, place: jax.Array) -> jax.Array:
+def apply_scale(images: jax.Array, factor: jax.Array, place: jax.Array, integer: bool = False) -> jax.Array:
     """Images ``[B, *S, C]`` enlarged or reduced by ``factor`` ``[B]``, at their old size.
 
     An edge of L pixels becomes one of ``n = max(1, floor(L * factor))`` pixels, bilinearly, with half-pixel centres
     and without antialiasing. Of a larger image a window of L pixels is cut out; ``place`` ``[B, 2]`` in [0, 1) says
     where among the n - L + 1 whole positions it begins, for height and width. A smaller image goes to the
-    middle, and its surroundings mirror it without repeating the edge pixel (``dcb|abcd|cba``).
+    middle, and its surroundings mirror it without repeating the edge pixel (``dcb|abcd|cba``). With ``integer``: what
+    was interpolated is rounded to the nearest of the levels 0..255; an image with a factor of 1 stays as it is.
     """
+    scaled = images
     for axis in (-3, -2):
-        images = _resample(images, axis, *_taps(images.shape[axis], factor, place[:, axis + 3]))
-    return images
+        scaled = _resample(scaled, axis, *_taps(images.shape[axis], factor, place[:, axis + 3]))
+    return jnp.where(per_image(factor != 1, images), to_levels(scaled) / 255, images) if integer else scaled
 
 
 def _taps(length: int, factor: jax.Array, place: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -56,6 +59,9 @@ class Scale:
     low: float = param("smallest factor; below 1 the image shrinks", default=0.9, gt=0, le=10)
     high: float = param("largest factor (the published pipeline zoomed by 1.9 to 2.1)", default=1.1, gt=0, le=10)
     p: float = param("probability of a change", default=0.5, ge=0, le=1)
+    integer: bool = param(
+        "round a scaled image to whole grey levels 0..255, as an 8-bit image has to be", default=False
+    )
 
     def __post_init__(self) -> None:
         if self.low > self.high:
@@ -67,4 +73,4 @@ class Scale:
         factor_key, place_key = jax.random.split(key)
         factor = uniform_or(factor_key, images.shape[0], self.p, self.low, self.high, neutral=1.0)
         place = jax.random.uniform(place_key, (images.shape[0], 2))
-        return where_any(factor != 1, lambda x: apply_scale(x, factor, place), images)
+        return where_any(factor != 1, lambda x: apply_scale(x, factor, place, self.integer), images)

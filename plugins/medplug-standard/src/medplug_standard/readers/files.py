@@ -91,10 +91,17 @@ def is_mask_name(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file below a folder, or something that was not entered; ``name`` is relative, with forward slashes."""
+    """A file below a folder, or something that was not entered.
+
+    Attributes:
+        name: relative, with forward slashes.
+        problem: why it was not entered.
+        lost: whether that is a mishap, and not what the rules want.
+    """
 
     name: str
     problem: str = ""
+    lost: bool = False
 
 
 def walk(folder: Path, above: tuple[Path, ...] = (), masks: bool = True) -> Iterator[Found]:
@@ -115,12 +122,12 @@ def walk(folder: Path, above: tuple[Path, ...] = (), masks: bool = True) -> Iter
         try:
             entries = sorted(os.scandir(current), key=lambda entry: entry.name)
         except OSError as error:
-            yield Found(prefix.rstrip("/"), f"cannot be opened: {error.strerror}")
+            yield Found(prefix.rstrip("/"), f"cannot be opened: {error.strerror}", lost=True)
             continue
         for entry in entries:
             name = prefix + entry.name
             if not _is_text(entry.name):
-                yield Found(name.encode("utf-8", "replace").decode(), "its name is not valid UTF-8")
+                yield Found(name.encode("utf-8", "replace").decode(), "its name is not valid UTF-8", lost=True)
             elif _is_folder(entry):
                 problem = _why_not_enter(entry, seen, masks)
                 if problem:

@@ -107,7 +107,7 @@ class Folder:
         for file in found:
             problem = file.problem or self._problem(file.name)
             if problem:
-                skipped.append(Skipped(file.name, problem))
+                skipped.append(Skipped(file.name, problem, file.lost))
             else:
                 usable.append(file.name)
         return usable, skipped
@@ -137,9 +137,13 @@ class Folder:
 
 def _checked_root(source: str) -> Path:
     root = Path(source)
-    if not root.exists():
+    try:
+        there, folder = root.exists(), root.is_dir()
+    except OSError as error:
+        raise DataError(f"{source}: cannot be opened: {error.strerror}") from None
+    if not there:
         raise DataError(f"{source}: no such folder")
-    if not root.is_dir():
+    if not folder:
         raise DataError(f"{source}: a file, not a folder of class folders (a table of labels is read by 'csv')")
     return Path(os.path.abspath(root))
 

@@ -18,6 +18,7 @@ from medplug_standard.readers.files import count, some, walk
 from medplug_standard.readers.folder import case_notes
 from medplug_standard.readers.tablefile import Table, is_missing, read_table
 
+_NO_LABEL = "no label"
 _SURENESS = {".csv": 0.9, ".tsv": 0.9, ".txt": 0.3}
 
 
@@ -71,7 +72,7 @@ class Csv:
                 are none, or one class only.
         """
         path = Path(os.path.abspath(source))
-        if path.is_dir():
+        if os.path.isdir(path):  # unlike Path.is_dir it does not raise where a folder above is closed
             raise DataError(f"{source}: a folder; the reader 'csv' takes the table itself")
         table = read_table(path, self.separator, self.encoding)
         try:
@@ -155,7 +156,7 @@ def _located(table: Table, roles: Roles) -> tuple[dict[str, list[int]], list[Ski
         if match.name:
             rows[match.name].append(i)
         else:
-            skipped.append(Skipped(f"row {table.rows[i]}: {value}", match.reason))
+            skipped.append(Skipped(f"row {table.rows[i]}: {value}", match.reason, lost=True))
     if not rows:
         raise DataError(
             f"no row leads to an image in {roles.finder.root}; set reader.image_root or reader.image_column"
@@ -236,10 +237,12 @@ def _build(table: Table, roles: Roles, labels: _Labels, rows: dict[str, list[int
     for name, same in rows.items():
         problem = _conflict(table, roles, labels, given, same)
         if np.isnan(labels.targets[same[0]]).all() and not problem:
-            problem = "no label"
+            problem = _NO_LABEL
         if problem:
             numbers = ", ".join(str(table.rows[i]) for i in same[:6])
-            skipped.append(Skipped(f"row{'s' if len(same) > 1 else ''} {numbers}: {name}", problem))
+            skipped.append(
+                Skipped(f"row{'s' if len(same) > 1 else ''} {numbers}: {name}", problem, problem != _NO_LABEL)
+            )
         else:
             names.append(name)
             kept.append(same[0])
