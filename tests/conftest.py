@@ -1,18 +1,9 @@
 """What all tests of the core share: private caches, and a registry of fakes instead of what is installed."""
 
-import os
-import tempfile
-from pathlib import Path
+import numpy as np
+import pytest
 
-_SCRATCH = Path(tempfile.gettempdir(), f"medplug-tests-{os.getuid()}")
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_SCRATCH / "xla"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-
-import numpy as np  # noqa: E402 - the environment comes first
-import pytest  # noqa: E402
-
-from medplug.progress import Reporter  # noqa: E402
+from medplug.progress import Reporter
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from densenet_seeded import seeded
 from flax import nnx
+
+from medplug.plugins import ParameterError, WeightsError, component
 from medplug_densenet.architecture import DenseNet121, DenseNet169, DenseNet201, DenseNetArchitecture
 from medplug_densenet.plan import DENSENET121, DENSENET169, DENSENET201, Plan
 from medplug_densenet.plugin import medplug_components
-
-from medplug.plugins import ParameterError, WeightsError, component
 
 HERE = Path(__file__).parent
 FILE = HERE / "tiny_zip.pth"

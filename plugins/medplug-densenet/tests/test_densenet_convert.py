@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from densenet_seeded import seeded
-from medplug_densenet.convert import convert, entries
-from medplug_densenet.plan import DENSENET121, Plan
 from safetensors.numpy import save_file
 
 from medplug.plugins import WeightsError, read_weights
+from medplug_densenet.convert import convert, entries
+from medplug_densenet.plan import DENSENET121, Plan
 
 HERE = Path(__file__).parent
 TINY = Plan(blocks=(1, 1, 1, 1), growth=4, stem=8)

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from medplug_densenet.architecture import DenseNet121, DenseNetArchitecture
-from medplug_densenet.plan import Plan
 
 from medplug.plugins import component
+from medplug_densenet.architecture import DenseNet121, DenseNetArchitecture
+from medplug_densenet.plan import Plan
 
 keras = pytest.importorskip("keras")
 FILES = ("model.h5", "old_weights.h5", "new.weights.h5")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from densenet_reference import Plain
 from flax import nnx
+
 from medplug_densenet.convert import entries
 from medplug_densenet.network import DenseNet
 from medplug_densenet.plan import DENSENET121, DENSENET169, DENSENET201, Plan

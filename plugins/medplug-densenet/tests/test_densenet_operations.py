@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+
 from medplug_densenet import operations
 from medplug_densenet.operations import average_pool2, convolve, max_pool3_stride2, plain_convolution
 

@@ -11,6 +11,7 @@ import pytest
 from densenet_reference import Plain
 from densenet_seeded import seeded, seeded_images, seeded_targets
 from flax import nnx
+
 from medplug_densenet.convert import convert, entries
 from medplug_densenet.network import DenseNet
 from medplug_densenet.plan import DENSENET121

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+
+from medplug.plugins import ParameterError
 from medplug_efficientnet.architecture import EfficientNetLite0
 from medplug_efficientnet.network import EfficientNetLite
 from medplug_efficientnet.plan import LITE0, Plan, Stage
-
-from medplug.plugins import ParameterError
 
 TINY = Plan(4, (Stage(1, 3, 1, 1, 4, 3), Stage(2, 3, 2, 2, 3, 4), Stage(1, 5, 1, 2, 4, 6)), 8)
 GOLDEN = Path(__file__).parent / "state_paths.json"

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from medplug_efficientnet import ops
 
 DEPTHWISE = [  # (batch, height, width, channels, kernel, stride): odd and even sizes, smaller than the kernel, chunked

@@ -4,17 +4,17 @@ import sys
 
 import jax
 import jax.numpy as jnp
-import medplug_efficientnet.architecture as module
 import numpy as np
 import pytest
 from flax import nnx
-from medplug_efficientnet.architecture import EfficientNetLite0, weights_path
-from medplug_efficientnet.convert import source_names
-from medplug_efficientnet.plan import LITE0
 from PIL import Image
 from safetensors.numpy import save_file
 
+import medplug_efficientnet.architecture as module
 from medplug.plugins import WeightsError, read_weights
+from medplug_efficientnet.architecture import EfficientNetLite0, weights_path
+from medplug_efficientnet.convert import source_names
+from medplug_efficientnet.plan import LITE0
 
 PALACE, DAISY, CATS = 698, 985, {281, 282, 285}
 SHAPE = (224, 224, 3)

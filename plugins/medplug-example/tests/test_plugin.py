@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from medplug_example.poly1 import Poly1
 
 from medplug.testing import plugin_tests
+from medplug_example.poly1 import Poly1
 
 TestExample = plugin_tests("medplug-example")
 

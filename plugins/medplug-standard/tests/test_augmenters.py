@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from medplug_standard.augmenters.colour import apply_hue_hsv, apply_hue_yiq, apply_saturation
 from medplug_standard.augmenters.flips import apply_flip, apply_rotate90
 from medplug_standard.augmenters.intensity import apply_brightness, apply_contrast

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+from medplug.plugins import ParameterError
 from medplug_standard.augmenters.colour import Hue, Saturation
 from medplug_standard.augmenters.flips import Flip, HorizontalFlip, Rotate90, VerticalFlip
 from medplug_standard.augmenters.intensity import Brightness, Contrast
 from medplug_standard.augmenters.scale import Scale
-
-from medplug.plugins import ParameterError
 
 Augment = Callable[[jax.Array, jax.Array], jax.Array]
 EVERY = [HorizontalFlip, VerticalFlip, Flip, Rotate90, Brightness, Contrast, Saturation, Hue, Scale]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from medplug_standard.readers.columns import NEVER_LABELS, normalised
-from medplug_standard.readers.table import Csv, sorted_classes
 from PIL import Image
 
 from medplug.plugins import DataError, Index
 from medplug.testing import check_component
+from medplug_standard.readers.columns import NEVER_LABELS, normalised
+from medplug_standard.readers.table import Csv, sorted_classes
 
 
 def put(root: Path, *names: str) -> None:

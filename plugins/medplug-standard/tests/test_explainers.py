@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from medplug_standard.explainers.grad_cam import GradCam
 
 from medplug.plugins import Features
+from medplug_standard.explainers.grad_cam import GradCam
 
 KEY = jax.random.key(0)
 

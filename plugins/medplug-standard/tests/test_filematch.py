@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from medplug_standard.readers.filematch import Finder, finders
 
 

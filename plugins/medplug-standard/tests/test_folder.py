@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from medplug_standard.readers.files import is_mask_name
-from medplug_standard.readers.folder import Folder
 from PIL import Image
 
 from medplug.plugins import DataError, ImageError
 from medplug.testing import check_component
+from medplug_standard.readers.files import is_mask_name
+from medplug_standard.readers.folder import Folder
 
 
 def put(root: Path, *names: str) -> Path:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from medplug_standard.losses.cross_entropy import BinaryCrossEntropy, CrossEntropy
 from medplug_standard.losses.focal import Focal, MultilabelFocal
 

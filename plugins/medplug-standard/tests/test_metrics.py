@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn import metrics as sk
+
 from medplug_standard.metrics.accuracy import Accuracy, AccuracyOvr, BalancedAccuracy
 from medplug_standard.metrics.rates import F1, Sensitivity, Specificity
 from medplug_standard.metrics.roc_auc import RocAuc
-from sklearn import metrics as sk
 
 NAN = float("nan")
 EVERY = [Accuracy(), BalancedAccuracy(), AccuracyOvr(), F1(), Sensitivity(), Specificity(), RocAuc()]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from medplug_standard.readers import phantom_drawing
-from medplug_standard.readers.phantoms import Phantoms
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -15,6 +13,8 @@ from sklearn.preprocessing import StandardScaler
 
 from medplug.plugins import DataError, ImageError
 from medplug.testing import check_component
+from medplug_standard.readers import phantom_drawing
+from medplug_standard.readers.phantoms import Phantoms
 
 
 def test_it_keeps_the_contract() -> None:

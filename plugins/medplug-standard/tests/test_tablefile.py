@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from medplug_standard.readers.tablefile import Table, read_table
 
 from medplug.plugins import DataError
+from medplug_standard.readers.tablefile import Table, read_table
 
 
 def read(

@@ -1,0 +1,41 @@
+"""Everything that this distribution offers keeps its contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medplug.testing import plugin_tests
+
+
+def picture(path: Path, number: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((8, 9, 3), 20 * number, np.uint8)).save(path)
+
+
+def class_folders(folder: Path) -> str:
+    for number, name in enumerate(("train/a/1.png", "train/a/2.jpg", "train/b/1.png", "test/a/3.png", "test/b/2.tif")):
+        picture(folder / name, number)
+    return str(folder)
+
+
+def table(folder: Path) -> str:
+    for number in range(4):
+        picture(folder / "images" / f"{number:03d}.png", number)
+    path = folder / "labels.csv"
+    path.write_text("id,label,patient,age\n0,a,P1,3\n1,b,P2,\n2,a,P3,5\n3,b,P3,6\n")
+    return str(path)
+
+
+FIXTURES: dict[str, dict[str, Any]] = {
+    "reader/folder": {"source": class_folders},
+    "reader/csv": {"source": table},
+    "reader/phantoms": {"source": "12", "named_only": True},
+}
+
+TestStandard = plugin_tests("medplug-standard", fixtures=FIXTURES, draw=2)
+TestStandardWidely = pytest.mark.slow(plugin_tests("medplug-standard", fixtures=FIXTURES, draw=10))
