@@ -7,7 +7,7 @@ CONSTRAINTS = requirements/constraints.txt
 PROJECTS = pyproject.toml $(addsuffix pyproject.toml,$(PLUGINS))
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
 
-.PHONY: install dev demo test test-slow test-core lint benchmarks clean
+.PHONY: install dev demo test test-slow test-core lint clean
 
 install: $(VENV)/.installed
 $(VENV)/.installed: $(PROJECTS) $(CONSTRAINTS)

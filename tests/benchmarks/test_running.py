@@ -156,16 +156,19 @@ def test_a_real_run_with_its_floors(tmp_path, monkeypatch):
     pytest.importorskip("medplug_standard")
     pytest.importorskip("medplug_efficientnet")
     rng = np.random.default_rng(0)
-    for name, level in (("bright", 150), ("dark", 60)):
+    stripes = 60 * (
+        np.arange(64) // 4 % 2
+    )  # the classes differ in brightness, for pixels, and in texture, for features
+    for name, level in (("bright", 150), ("striped", 40 + stripes)):
         (tmp_path / "data" / "toy" / name).mkdir(parents=True)
         for number in range(30):
-            pixels = np.clip(rng.normal(level, 20, (48, 48)), 0, 255).astype(np.uint8)
+            pixels = np.clip(rng.normal(level, 20, (64, 64)), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / "data" / "toy" / name / f"{number}.png")
     settings = {"training.epochs": 2, "training.frozen_epochs": 1, "evaluation.resamples": 50}
     experiment = Experiment(
         "toy", "Toy", "small", Source("https://example.org", "", "", ""),
-        Data("toy", "multiclass", 60, {"bright": 30, "dark": 30}),
-        RunPlan(seeds=(0,), architecture="efficientnet_lite0", size=32, settings=settings), Thumbnail(8, "rgb"), features=True,
+        Data("toy", "multiclass", 60, {"bright": 30, "striped": 30}),
+        RunPlan(seeds=(0,), architecture="efficientnet_lite0", size=64, settings=settings), Thumbnail(8, "rgb"), features=True,
     )  # fmt: skip
     monkeypatch.setattr(running, "experiments", lambda: {"toy": experiment})
     running.run("toy", Options(tmp_path / "data", tmp_path / "out"))

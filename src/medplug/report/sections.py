@@ -236,7 +236,9 @@ def _roc_panels(facts: ReportFacts, test: Mapping[str, Any]) -> str:
 
 def environment(facts: ReportFacts) -> str:
     """The manifest as it is."""
-    rows = [[text(key.replace("_", " ")), text(words(value))] for key, value in facts.manifest.items()]
+    rows = [
+        [text(key.replace("_", " ")), text(words(value))] for key, value in facts.manifest.items() if key != "argument"
+    ]
     return section("environment", "Environment", table(["item", "value"], rows, "facts") if rows else "")
 
 

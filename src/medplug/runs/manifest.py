@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import platform
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -50,12 +51,13 @@ def describe_run(
     import jax
 
     versions = {r.distribution: r.version for r in registry.components()}
-    used = sorted(used)
-    distributions = sorted({u.partition(":")[0] for u in used} & set(versions))
+    by_distribution: dict[str, list[str]] = {}
+    for distribution, _, name in (u.partition(":") for u in sorted(used)):
+        by_distribution.setdefault(distribution, []).append(name)
     return {
         "medplug": __version__,
         "started": now(),
-        "command": sys.argv,
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "source": source,
         "argument": str(Path(argument).resolve()) if Path(argument).exists() else argument,
         "reader": reader,
@@ -65,9 +67,7 @@ def describe_run(
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": package_versions(),
-        "plugins": {
-            d: {"version": versions[d], "components": [u for u in used if u.startswith(f"{d}:")]} for d in distributions
-        },
+        "plugins": {d: {"version": versions.get(d, ""), "components": names} for d, names in by_distribution.items()},
         "problems": [str(p) for p in registry.problems if p.stage not in ("clash", "blocked")],
     }
 
