@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))  # the helper module beside the tests
 _SCRATCH = Path(tempfile.gettempdir(), f"medplug-tests-{os.getuid()}")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_SCRATCH / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 import pytest  # noqa: E402 - the environment comes first
+from cli_helpers import draw  # noqa: E402
 
 _PLUGIN = """
 from medplug.plugins import Component, hookimpl
@@ -113,3 +116,11 @@ def prepared(tiny_plugin: str, shared_cache: None) -> Callable[..., Any]:
         return prepare(config, str(data), architecture, registry(), Reporter(quiet=True))
 
     return call
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """DATA for a run: two classes with 12 sound images each."""
+    draw(tmp_path / "data" / "dark", level=60)
+    draw(tmp_path / "data" / "light", level=180)
+    return tmp_path / "data"
