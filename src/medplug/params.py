@@ -57,7 +57,11 @@ def component(cls: type) -> type:
     """
     taken = RESERVED & set(vars(cls).get("__annotations__", {}))
     if taken:
-        raise TypeError(f"{cls.__qualname__}: {sorted(taken)} cannot be parameters; leave out the annotation")
+        reserved = ", ".join(sorted(RESERVED))
+        raise TypeError(
+            f"{cls.__qualname__}: {', '.join(sorted(taken))} cannot be parameters (reserved: {reserved}); rename them, "
+            "or leave out the annotation where a fact about the class is meant"
+        )
     inner = cls.__dict__.get("__post_init__")
 
     def check(self: Any) -> None:

@@ -204,8 +204,7 @@ class _Run:
         if trainer.deadline is not None and not planned.exists():
             self._plan(trainer)
         tree = replace(self.config, budget=None).to_tree(self.made)
-        if not planned.exists():
-            write_text(planned, to_toml(tree))
+        write_text(planned, to_toml(tree))
         write_json(self.folder / names.MANIFEST, self.manifest)
         self.info = trainer.run = RunInfo(str(self.folder), tree, self.config.seed)
         self.events.emit("run_started", run=self.info)

@@ -52,7 +52,9 @@ def imported_by(code):
     return found.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("arguments", [["plugins", "list"], ["plugins", "show", "loss"], ["plugins", "list", "--json"]])
+@pytest.mark.parametrize(
+    "arguments", [["plugins", "list"], ["plugins", "show", "reader"], ["plugins", "list", "--json"]]
+)
 def test_listing_imports_nothing_slow(arguments):
     assert imported_by(f"from medplug.cli.main import main\nmain({arguments!r})") == ""
 
@@ -108,6 +110,7 @@ def test_show_a_kind_tells_its_contract(kind, capsys):
     shown = capsys.readouterr().out
     assert "contract 1" in shown
     assert "hookimpl" in shown
+    assert ("samples: N unique names" in shown) == (kind == "reader")
     if kind not in ("observer", "recipe"):
         assert "float32" in shown
 
@@ -124,7 +127,7 @@ def test_help_config_lists_every_key(fake_file, capsys):
         "training.epochs = 40",
         "split.seed = none",
         "architecture.width = 8",
-        "metric.use = simple_accuracy, simple_auc",
+        "simple_accuracy",
         "augment.probability",
     ):
         assert key in shown
@@ -204,7 +207,9 @@ def test_options_that_contradict_a_resumed_run_are_refused(fake_file, tmp_path, 
     assert "not empty" in capsys.readouterr().err
     assert run(out, fake_file, "--resume") == 0
     assert run(out, fake_file, "--resume", "--set", "training.batch_size=5") == 2
-    assert "leave the option out" in capsys.readouterr().err
+    assert "training.batch_size: 32, not 5" in capsys.readouterr().err
+    assert run(out, fake_file, "--resume", "--set", "metric.use=simple_auc") == 0  # only what follows training
+    assert list(json.loads((out / "metrics.json").read_text())["test"]["macro"]) == ["simple_auc"]
     assert main(["run", "memory", "--resume", "--plugin", fake_file]) == 2
     assert "--resume needs --out" in capsys.readouterr().err
 

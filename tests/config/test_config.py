@@ -7,7 +7,8 @@ import pytest
 
 from medplug.config import Config, load_recipe, to_toml
 from medplug.config.config import from_assignments
-from medplug.errors import ParameterError, UnknownComponentError, UsageError
+from medplug.errors import ContractError, ParameterError, UnknownComponentError, UsageError
+from medplug.plugins import Component
 
 
 @pytest.fixture
@@ -138,3 +139,26 @@ def test_recipes_are_read_by_name_or_path(fakes, tmp_path):
         load_recipe(str(tmp_path / "none.toml"), fakes)
     with pytest.raises(UnknownComponentError):
         load_recipe("nothing", fakes)
+
+
+def test_a_component_that_lacks_what_its_kind_needs_is_named(fakes, base):
+    class NoTasks:
+        def __call__(self, logits, targets, class_counts):
+            return logits.sum(1)
+
+    class WrongTask(NoTasks):
+        tasks = ("multi-class",)
+
+    config = Config.from_layers(base)
+    with pytest.raises(ContractError, match="loss unregistered:NoTasks lacks tasks; `medplug plugins show loss`"):
+        config.with_components("loss", NoTasks()).make("loss", fakes)
+    with pytest.raises(ContractError, match="did you mean 'multiclass'"):
+        config.with_components("loss", WrongTask()).make("loss", fakes)
+
+
+def test_a_shipped_recipe_means_its_own_distributions_components(fakes):
+    """Installing a plugin that offers the same name never changes what a recipe does."""
+    record = fakes.find("loss", "simple_cross_entropy")
+    fakes.add(Component("loss", record.name, "medplug.testing.fakes:SimpleBinaryCrossEntropy"), "other")
+    config = Config.from_layers(load_recipe("fake", fakes))
+    assert config.make("loss", fakes)[0] == "fakes:simple_cross_entropy"

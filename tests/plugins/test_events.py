@@ -52,3 +52,24 @@ def test_ctrl_c_passes():
 
     with pytest.raises(KeyboardInterrupt):
         emit(Events([("s", Stops())]), 1)
+
+
+def test_an_observer_that_does_not_fit_is_reported_and_left_out():
+    class Asks:
+        def epoch_ended(self, epoch, logs):
+            raise AssertionError("never called")
+
+    class Misspelt:
+        def epoch_end(self, epoch):
+            """Never called."""
+
+    class Exits:
+        def epoch_ended(self):
+            raise SystemExit(3)
+
+    events = Events([("asks", Asks()), ("misspelt", Misspelt()), ("exits", Exits())])
+    emit(events, 1)
+    texts = [str(p) for p in events.problems]
+    assert "logs" in texts[0]
+    assert "did you mean 'epoch_ended'?" in texts[1]
+    assert "SystemExit" in texts[2]

@@ -149,6 +149,13 @@ def test_a_target_that_cannot_be_imported_says_what_to_install():
     assert stages(registry) == [("dist-0", "resolve")]
 
 
+@pytest.mark.parametrize("target", ["no_such_module_xyz:Thing", f"{FAKE}:NoSuchClass"])
+def test_a_target_that_does_not_exist_is_the_records_fault(target):
+    registry = registry_of(plugin(record(target=target)))
+    with pytest.raises(BrokenComponentError, match=f"the target '{target}' in the plugin's record does not exist"):
+        registry.load(registry.find("loss", "focal"))
+
+
 def test_declared_twice_by_one_distribution_the_first_counts():
     registry = registry_of(plugin(record(), record(target=f"{FAKE}:TinyNet")))
     assert registry.find("loss", "focal").target.endswith("SimpleCrossEntropy")

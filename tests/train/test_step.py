@@ -1,5 +1,7 @@
 """The compiled steps against plain, independent computations."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from flax import nnx
 
 from medplug.config.settings import TrainingSettings
+from medplug.errors import ContractError
 from medplug.model.network import build, standardise
 from medplug.testing.fakes import Mirror, SimpleCrossEntropy, TinyNet
 from medplug.train.state import from_leaves, merge, split_network, to_leaves, write_back
@@ -155,3 +158,20 @@ def test_modes_differ_only_in_mode(batch):
     _, _, objective, state = setup()
     for graph in objective.modes:
         assert merge(graph, state)(jnp.zeros((2, 16, 16, 1))).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("loss", "got"),
+    [(lambda logits, t, c: logits, r"float32 \[8, 3\]"), (lambda logits, t, c: logits.mean(), r"float32 \[\]")],
+)
+def test_a_loss_of_another_shape_is_refused(batch, loss, got):
+    _, settings, objective, state = setup()
+    with pytest.raises(ContractError, match=rf"must give \[B\] float32, one value a sample, got {got}"):
+        run(replace(objective, loss=loss), settings, state, batch, frozen=False)
+
+
+def test_an_augmenter_that_changes_the_form_is_refused(batch):
+    _, settings, objective, state = setup()
+    crop = replace(objective, augmenters=(lambda key, images: images[:, 1:],))
+    with pytest.raises(ContractError, match=r"float32 \[8, 16, 16, 1\] became float32 \[8, 15, 16, 1\]"):
+        run(crop, settings, state, batch, frozen=False)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
+import importlib.util
 import inspect
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from medplug.cli.common import add_plugin_option, load_registry
 from medplug.errors import UnknownComponentError, UsageError, did_you_mean
+from medplug.params import RESERVED
 from medplug.plugins.kinds import KINDS, Kind, kind_name
 
 
@@ -98,32 +102,84 @@ def describe_kind(kind: Kind) -> str:
         if cls is not protocol:
             lines += [f"{cls.__name__}:", "", inspect.cleandoc(cls.__doc__ or ""), ""]
         lines += _methods(cls)
-    lines += [
-        "Write it as a class with @component, whose annotated attributes are its parameters:",
+    lines += _values(kind)
+    return "\n".join([*lines, *(_RECIPE_TAIL if kind.name == "recipe" else _class_tail(kind))])
+
+
+def _values(kind: Kind) -> list[str]:
+    """What authors of a kind need from ``medplug.plugins`` beside its contract; read, not imported: it needs NumPy."""
+    lines = []
+    for module, name in _VALUES.get(kind.name, ()):
+        spec = importlib.util.find_spec(module)
+        origin = spec.origin if spec else None
+        assert origin is not None, module
+        tree = ast.parse(Path(origin).read_text("utf-8"))
+        node = next(n for n in tree.body if isinstance(n, (ast.ClassDef, ast.FunctionDef)) and n.name == name)
+        signature = ""
+        if isinstance(node, ast.ClassDef):
+            fields = [ast.unparse(n) for n in node.body if isinstance(n, ast.AnnAssign)]
+            signature = f"({', '.join(fields)})" if fields else ""
+        lines += [f"{name}{signature}", *(f"    {line}" for line in (ast.get_docstring(node) or "").splitlines()), ""]
+    return lines
+
+
+_VALUES = {
+    "reader": (
+        ("medplug.values", "Index"),
+        ("medplug.values", "Skipped"),
+        ("medplug.images", "load_image"),
+        ("medplug.images", "ImageError"),
+        ("medplug.errors", "DataError"),
+    ),
+}
+_IMPORTS = {
+    "reader": "component, param, Index, Skipped, load_image, ImageError, DataError",
+    "architecture": "component, param, Preprocessing, Features",
+}
+_RECIPE_TAIL = (
+    "A recipe stands alone: it names every component (reader, architecture, loss, metric, explainer; augment where wanted).",
+    "Copy one that is there, `medplug plugins show standard`, and edit it. Without a package: --recipe FILE.toml.",
+    "",
+    "To ship one, put the file into your package (as package data) and offer it from the light module of your plugin:",
+    "",
+    "    @hookimpl",
+    "    def medplug_components():",
+    '        yield Component("recipe", "mine", "my_package:mine.toml", "one line", contract=1)',
+)
+
+
+def _class_tail(kind: Kind) -> list[str]:
+    contract = max(kind.contracts)
+    fixtures = ', fixtures={"reader/my_reader": {"source": draw}})  # draw(folder) fills an empty folder, returns DATA'
+    return [
+        "Write it as a class with @component, whose annotated attributes are its parameters. It is frozen: it has no",
+        "__init__ and keeps no state.",
+        f"Names that cannot be parameters: {', '.join(sorted(RESERVED))}.",
         "",
-        "    from medplug.plugins import component, param",
+        f"    from medplug.plugins import {_IMPORTS.get(kind.name, 'component, param')}",
         "",
-        "and offer it from a light module that an entry point of the group 'medplug' names:",
+        "Offer it from a light module that an entry point of the group 'medplug' names:",
         "",
         "    from medplug.plugins import Component, hookimpl",
         "",
         "    @hookimpl",
         "    def medplug_components():",
-        f'        yield Component("{kind.name}", "my_{kind.name}", "my_package.module:Class", "one line", contract={max(kind.contracts)})',
+        f'        yield Component("{kind.name}", "my_{kind.name}", "my_package.module:Class", "one line", contract={contract})',
         "",
-        f"Test it with medplug.testing; use it with {_usage(kind)}.",
+        "Test it (pip install 'medplug[testing]'):",
+        "",
+        "    from medplug.testing import plugin_tests",
+        "",
+        f'    TestMine = plugin_tests("my-package"{fixtures if kind.name == "reader" else ")"}',
+        "",
+        f"Use it with {_usage(kind)}.",
     ]
-    return "\n".join(lines)
 
 
 def _usage(kind: Kind) -> str:
     from medplug.config.config import SECTION_OF
 
-    return (
-        "--recipe NAME"
-        if kind.name == "recipe"
-        else f"--set {SECTION_OF[kind.name]}.use=NAME, or from one file with --plugin FILE.py"
-    )
+    return f"--set {SECTION_OF[kind.name]}.use=NAME, or from one file with --plugin FILE.py"
 
 
 def _methods(cls: type) -> list[str]:

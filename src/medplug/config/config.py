@@ -22,8 +22,8 @@ from medplug.config.settings import (
     TrainingSettings,
 )
 from medplug.config.text import Text, parse, split_list
-from medplug.errors import ParameterError, UsageError, did_you_mean
-from medplug.params import build, is_component, parameters, schema
+from medplug.errors import ContractError, ParameterError, UsageError, did_you_mean
+from medplug.params import build, parameters, schema
 from medplug.plugins.kinds import KINDS, kind_name
 from medplug.plugins.records import canonical
 from medplug.plugins.registry import Registry
@@ -205,7 +205,8 @@ def _choice(kind: str, values: Mapping[str, Any]) -> Choice:
 
 def _make(kind: str, use: Any, choice: Choice, registry: Registry, task: str, single: bool) -> tuple[str, Any]:
     if not isinstance(use, str):
-        return _name_of(use, registry), use
+        name = _name_of(use, registry)
+        return name, _checked(kind, name, use)
     record = registry.find(kind, use)
     cls = registry.load(record)
     values = {**choice.tables.get(record.name, {}), **choice.tables.get(task, {})}
@@ -219,9 +220,24 @@ def _make(kind: str, use: Any, choice: Choice, registry: Registry, task: str, si
     hints = {p.name: p.annotation for p in schema(cls)}
     read = {k: parse(v, hints[k]) if k in hints else v for k, v in values.items()}
     try:
-        return record.reference, build(cls, read, where=record.key)
+        return record.reference, _checked(kind, record.reference, build(cls, read, where=record.key))
     except TypeError as error:
         raise ParameterError(f"{record.key}: {error}") from error
+
+
+def _checked(kind: str, name: str, obj: Any) -> Any:
+    """The component, if it has what its kind needs; the conformance kit looks closer."""
+    missing = [m for m in KINDS[kind].members if not hasattr(obj, m)]
+    if missing:
+        raise ContractError(
+            f"{kind} {name} lacks {', '.join(missing)}; `medplug plugins show {kind}` says what it must have"
+        )
+    tasks = obj.tasks if "tasks" in KINDS[kind].members else ()
+    for task in (tasks,) if isinstance(tasks, str) else tasks:
+        if isinstance(tasks, str) or task not in TASKS:
+            hint = did_you_mean(task, TASKS)
+            raise ContractError(f"{kind} {name}: tasks must be a tuple of {' and '.join(TASKS)}, got {tasks!r}{hint}")
+    return obj
 
 
 def _check_tables(kind: str, choice: Choice, registry: Registry) -> None:
@@ -296,8 +312,3 @@ def from_assignments(assignments: Mapping[str, Any]) -> dict[str, Any]:
                 raise UsageError(f"{dotted!r}: {part!r} is set as a value and as a section")
         node[parts[-1]] = Text(value) if isinstance(value, str) else value
     return tree
-
-
-def is_instance(value: Any) -> bool:
-    """Whether a value stands for a component itself and not for its name."""
-    return not isinstance(value, str) and (is_component(value) or callable(value) or hasattr(value, "index"))

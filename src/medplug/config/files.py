@@ -10,6 +10,8 @@ import tomli_w
 
 from medplug.config.text import NONE
 from medplug.errors import UsageError
+from medplug.plugins.kinds import kind_name
+from medplug.plugins.records import canonical
 from medplug.plugins.registry import Registry
 
 
@@ -20,7 +22,30 @@ def load_recipe(reference: str, registry: Registry) -> dict[str, Any]:
         if not path.is_file():
             raise UsageError(f"--recipe {reference}: there is no such file")
         return parse_recipe(path.read_text("utf-8"), str(path))
-    return parse_recipe(registry.recipe_text(reference), f"recipe {reference!r}")
+    tree = parse_recipe(registry.recipe_text(reference), f"recipe {reference!r}")
+    return _qualified(tree, registry.find("recipe", reference).distribution, registry)
+
+
+def _qualified(tree: dict[str, Any], distribution: str, registry: Registry) -> dict[str, Any]:
+    """A shipped recipe means the components of its own distribution, whatever else offers the same names."""
+    own = {
+        (r.kind, name) for r in registry.components() if r.distribution == distribution for name in (r.name, *r.aliases)
+    }
+
+    def name(kind: str, word: Any) -> Any:
+        return f"{distribution}:{word}" if isinstance(word, str) and (kind, canonical(word)) in own else word
+
+    def use(kind: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {task: use(kind, inner) for task, inner in value.items()}
+        return [name(kind, word) for word in value] if isinstance(value, list) else name(kind, value)
+
+    found = dict(tree)
+    for section, values in tree.items():
+        kind = kind_name("augmenter" if section == "augment" else section)
+        if kind and isinstance(values, dict) and "use" in values:
+            found[section] = {**values, "use": use(kind, values["use"])}
+    return found
 
 
 def parse_recipe(text: str, where: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Metric(Protocol):
         """A float, or one value per class ``[K]``, whose mean over the defined classes is the macro figure.
 
         ``targets`` ``[N, K]`` float32 (NaN: unknown), ``probabilities`` ``[N, K]`` float64, ``sample_weight`` ``[N]``:
-        a weight of 2 equals the sample twice, 0 its absence. ``thresholds`` ``[K]`` replace 0.5 in multi-label
+        a weight of 2 equals the sample twice, 0 its absence; intervals are made by such weights. ``thresholds`` ``[K]`` replace 0.5 in multi-label
         decisions; without them multi-class decisions are the largest probability.
         """
         ...

@@ -18,7 +18,7 @@ class Observer(Protocol):
     - ``run_ended(run, metrics)``
     - ``run_failed(run, error)``
 
-    ``run`` is a frozen record with ``folder``, ``config`` (nested dict) and ``seed``. Values are Python floats and
+    An observer that keeps state is a plain class without parameters and without ``@component``. ``run`` is a frozen record with ``folder``, ``config`` (nested dict) and ``seed``. Values are Python floats and
     NumPy arrays. An observer that raises is reported; after three failures it is switched off for the run.
     """
 

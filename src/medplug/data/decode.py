@@ -9,8 +9,6 @@ from PIL import Image
 
 from medplug.errors import ContractError
 
-_DEPTHS = (8, 10, 12, 14, 16)
-
 
 @dataclass(frozen=True, slots=True)
 class DecodeOptions:
@@ -48,12 +46,11 @@ def to_input(pixels: np.ndarray, options: DecodeOptions) -> np.ndarray:
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """Any depth to 0..255. 16-bit images are scaled by the smallest usual depth (8, 10, 12, 14, 16) that holds them."""
+    """Any depth to 0..255: uint16 by its whole range, which readers promise to fill, float32 from [0, 1]."""
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype == np.uint16:
-        bits = next(b for b in _DEPTHS if int(pixels.max()) < 2**b)
-        return np.round(pixels.astype(np.float32) * (255 / (2**bits - 1))).astype(np.uint8)
+        return np.round(pixels.astype(np.float32) / 257).astype(np.uint8)
     return np.round(np.clip(np.nan_to_num(pixels), 0, 1) * 255).astype(np.uint8)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from medplug.config.config import AUTO, Config
 from medplug.errors import DataError, UsageError
+from medplug.plugins.records import Problem
 from medplug.plugins.registry import Registry
 from medplug.values import Index
 
@@ -68,8 +69,20 @@ def choose_reader(source: str, config: Config, registry: Registry) -> tuple[str,
         return reference, reader, source
     scores: list[tuple[float, str]] = []
     for record in registry.components("reader"):
-        probe = registry.load(record)()
-        scores.append((float(probe.can_read(source)), record.reference))
+        try:
+            scores.append((float(registry.load(record)().can_read(source)), record.reference))
+        except Exception as error:  # one broken reader must not keep the others from reading
+            cause = f"can_read failed: {type(error).__name__}: {error}"
+            registry.problems.append(
+                Problem(
+                    record.distribution,
+                    record.version,
+                    "resolve",
+                    record.key,
+                    cause,
+                    "name another reader: reader.use=NAME",
+                )
+            )
     best, reference = max(scores, default=(0.0, ""))
     if best <= 0 and not colon:
         _check_there(source)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pluggy
 
+from medplug.errors import did_you_mean
 from medplug.plugins.records import Problem
 
 _PROJECT = "medplug_observer"
@@ -65,7 +66,15 @@ class Events:
         for name, observer in observers:
             manager = _Manager(_PROJECT)
             manager.add_hookspecs(_Spec)
-            manager.register(observer)
+            try:
+                manager.register(observer)
+            except pluggy.PluginValidationError as error:
+                cause = str(error).splitlines()[-1]
+                self.problems.append(Problem(name, "", "observer", "registration", cause, "switched off for this run"))
+                continue
+            for method in (m for m in vars(type(observer)) if not m.startswith("_") and m not in EVENTS):
+                if hint := did_you_mean(method, EVENTS):
+                    self.problems.append(Problem(name, "", "observer", method, f"is no event{hint}"))
             self._managers.append((name, manager))
 
     def emit(self, event: str, **arguments: Any) -> None:
@@ -76,7 +85,7 @@ class Events:
             started = time.perf_counter()
             try:
                 getattr(manager.hook, event)(**arguments)
-            except Exception as error:  # an observer watches; whatever it does, the run goes on
+            except (Exception, SystemExit) as error:  # an observer watches; whatever it does, the run goes on
                 self._failures[name] += 1
                 off = self._failures[name] >= _FAILURES_ALLOWED
                 hint = "switched off for this run" if off else ""

@@ -15,6 +15,7 @@ class Kind:
         summary: one line.
         protocol: import string of the contract; ``medplug plugins show KIND`` prints its docstrings.
         checks: import string of the conformance checks; empty where there are none.
+        members: what a component must have, looked at when it is made.
         many: whether a configuration names a list of them.
         contracts: the contract numbers that this medplug understands.
     """
@@ -24,6 +25,7 @@ class Kind:
     summary: str
     protocol: str
     checks: str = ""
+    members: tuple[str, ...] = ()
     many: bool = False
     contracts: tuple[int, ...] = (1,)
 
@@ -32,17 +34,17 @@ KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind("reader", "readers", "finds the samples of a data set and loads their pixels",
-             "medplug.contracts.reader:Reader", "medplug.testing.reader:CHECKS"),
+             "medplug.contracts.reader:Reader", "medplug.testing.reader:CHECKS", ("can_read", "index", "load")),
         Kind("augmenter", "augmenters", "changes training images at random, on the device",
-             "medplug.contracts.augmenter:Augmenter", "medplug.testing.augmenter:CHECKS", many=True),
+             "medplug.contracts.augmenter:Augmenter", "medplug.testing.augmenter:CHECKS", ("__call__",), many=True),
         Kind("architecture", "architectures", "a network, with the weights it can start from",
-             "medplug.contracts.architecture:Architecture", "medplug.testing.architecture:CHECKS"),
+             "medplug.contracts.architecture:Architecture", "medplug.testing.architecture:CHECKS", ("preprocessing", "head", "build", "pretrained")),
         Kind("loss", "losses", "what training makes small",
-             "medplug.contracts.loss:Loss", "medplug.testing.loss:CHECKS"),
+             "medplug.contracts.loss:Loss", "medplug.testing.loss:CHECKS", ("tasks", "__call__")),
         Kind("metric", "metrics", "a figure computed from predictions",
-             "medplug.contracts.metric:Metric", "medplug.testing.metric:CHECKS", many=True),
+             "medplug.contracts.metric:Metric", "medplug.testing.metric:CHECKS", ("tasks", "higher_is_better", "bounds", "undefined", "__call__"), many=True),
         Kind("explainer", "explainers", "where in an image a class's score is sensitive",
-             "medplug.contracts.explainer:Explainer", "medplug.testing.explainer:CHECKS"),
+             "medplug.contracts.explainer:Explainer", "medplug.testing.explainer:CHECKS", ("__call__",)),
         Kind("observer", "observers", "watches a run; can never change or break it",
              "medplug.contracts.observer:Observer", "medplug.testing.observer:CHECKS", many=True),
         Kind("recipe", "recipes", "a complete configuration (TOML) shipped by a plugin",

@@ -226,11 +226,7 @@ class Registry:
         try:
             loaded = _resolve(record.target)
         except _CAUGHT as error:
-            hint = (
-                f"pip install {' '.join(record.requires)}"
-                if record.requires
-                else f"upgrade or uninstall {record.distribution}"
-            )
+            hint = _remedy(record, error)
             self.problems.append(
                 Problem(record.distribution, record.version, "resolve", record.key, _cause(error), hint, _where(error))
             )
@@ -297,6 +293,18 @@ def _split_reference(kind: str, reference: str) -> tuple[str, str]:
         reference = tail
     distribution, colon, name = reference.partition(":")
     return (normalise(distribution), canonical(name)) if colon else ("", canonical(reference))
+
+
+def _remedy(record: Component, error: BaseException) -> str:
+    if record.requires:
+        return f"pip install {' '.join(record.requires)}"
+    package = record.target.partition(":")[0]
+    absent = isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == package.split(".")[0]
+    if absent or (isinstance(error, AttributeError) and not _where(error)):
+        return f"the target {record.target!r} in the plugin's record does not exist; correct the record"
+    if isinstance(error, TypeError):
+        return f"mend {record.target}"
+    return f"upgrade or uninstall {record.distribution}"
 
 
 def _cause(error: BaseException) -> str:

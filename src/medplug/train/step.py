@@ -13,6 +13,7 @@ from flax import nnx
 
 from medplug.config.settings import TrainingSettings
 from medplug.contracts.architecture import Preprocessing
+from medplug.errors import ContractError
 from medplug.model.apply import cache_friendly_batch, divisor, in_parts, probabilities
 from medplug.model.network import standardise
 from medplug.train.state import Modes, TrainState, merge
@@ -42,13 +43,28 @@ class Objective:
         """uint8 images to augmented float32 in [0, 1]."""
         x = images.astype(jnp.float32) / 255
         for number, augmenter in enumerate(self.augmenters):
-            x = augmenter(jax.random.fold_in(key, number), x)
+            before, x = x, augmenter(jax.random.fold_in(key, number), x)
+            _same_form(augmenter, before, x)
         return jnp.clip(x, 0, 1)
 
     def losses(self, module: Any, images: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Losses ``[B]`` and logits ``[B, K]`` of images in [0, 1]."""
         logits = module(standardise(images, self.preprocessing)).astype(jnp.float32)
-        return self.loss(logits, targets, self.class_counts), logits
+        values = self.loss(logits, targets, self.class_counts)
+        if getattr(values, "shape", None) != (len(images),):
+            got = f"{getattr(values, 'dtype', type(values).__name__)} {list(getattr(values, 'shape', ()))}"
+            raise ContractError(
+                f"the loss {type(self.loss).__name__} must give [B] float32, one value a sample, got {got}"
+            )
+        return values, logits
+
+
+def _same_form(augmenter: Any, before: jax.Array, after: jax.Array) -> None:
+    if after.shape != before.shape or after.dtype != before.dtype:
+        raise ContractError(
+            f"the augmenter {type(augmenter).__name__} must keep shape and dtype: "
+            f"{before.dtype} {list(before.shape)} became {after.dtype} {list(after.shape)}"
+        )
 
 
 def make_optimizer(settings: TrainingSettings) -> optax.GradientTransformation:
