@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from medplug.cli.common import load_registry, prepare_jax
+from medplug.cli.common import add_plugin_option, load_registry, prepare_jax
 
 RECIPE = "demo"  # a recipe with a source of its own
 
@@ -18,7 +18,8 @@ def register(commands: Any) -> None:
         description="Draw labelled ultrasound-like images, train on them, evaluate, explain, and write a report.",
     )
     parser.add_argument("--out", metavar="DIR", help="folder of the run (default: a fresh one under runs/)")
-    parser.set_defaults(action=action, plugin=[])
+    add_plugin_option(parser)
+    parser.set_defaults(action=action)
 
 
 def action(parsed: argparse.Namespace) -> int:

@@ -42,7 +42,7 @@ def write_report(
     manifest = read_json(folder / names.MANIFEST)
     decisions = None if multiclass else label_decisions(predictions).tolist()
     facts = ReportFacts(
-        title=f"{Path(manifest['source']).name or manifest['source']}: {len(index.classes)} classes",
+        title=f"{_short(manifest['source'])}: {len(index.classes)} classes",
         task=index.task,
         classes=index.classes,
         metrics=read_json(folder / names.METRICS),
@@ -68,6 +68,12 @@ def write_report(
         config=(folder / names.CONFIG).read_text("utf-8"),
     )
     write_text(folder / names.REPORT, render_report(facts))
+
+
+def _short(source: str) -> str:
+    """The last part of DATA that says something: a folder's name, or a file with its folder."""
+    path = Path(source)
+    return "/".join(path.parts[-2:]) if path.suffix else path.name or source
 
 
 def _counts(index: Index, split: Split, part: str) -> dict[str, int]:
