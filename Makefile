@@ -32,7 +32,7 @@ test-slow: dev
 # The core's own tests, in an environment without any plugin.
 test-core:
 	test -x $(VENV)-core/bin/python || $(PYTHON) -m venv $(VENV)-core
-	$(VENV)-core/bin/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e . pytest pytest-randomly pytest-timeout hypothesis
+	$(VENV)-core/bin/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e . hypothesis pytest pytest-randomly pytest-timeout scikit-image
 	$(VENV)-core/bin/python -m pytest tests
 
 lint: dev
