@@ -29,9 +29,10 @@ def action(parsed: argparse.Namespace) -> int:
     prepare_jax()
     from medplug.api import load_run
     from medplug.evaluate.tables import write_predictions
+    from medplug.progress import Reporter
 
     run = load_run(parsed.run, plugins=load_registry(parsed))
-    predictions = run.predict(parsed.images)
+    predictions = run.predict(parsed.images, reporter=Reporter())
     for skipped in run.skipped:
         print(f"warning: {skipped.name} is left out: {skipped.reason}", file=sys.stderr)
     if parsed.out:

@@ -88,28 +88,32 @@ class Run:
 
     # ------------------------------------------------------------ predicting
 
-    def predict(self, images: Any, batch_size: int = 32) -> Predictions:
+    def predict(self, images: Any, batch_size: int = 32, reporter: Reporter | None = None) -> Predictions:
         """Probabilities of new images.
 
         Args:
             images: paths (folders are searched for image files), one path, or arrays ``[*S, C]``.
             batch_size: images at once.
+            reporter: shows progress; silent without one.
 
         Images that cannot be read are left out and listed in ``run.skipped``.
 
         Raises:
             DataError: there is no readable image.
         """
-        loaded, pixels = self._load(images)
+        reporter = reporter or quiet_reporter()
+        loaded, pixels = self._load(images, reporter)
         store = PixelStore(pixels, tuple(ImageFacts() for _ in loaded))
         rows = np.arange(len(loaded))
         loader = Loader(store, np.zeros((len(rows), 1), np.float32), rows, min(batch_size, len(rows)))
-        probabilities = predict(self.network, loader.once(), self.task)
+        batches = reporter.track(loader.once(), "predicting", len(loader), "batches")
+        probabilities = predict(self.network, batches, self.task)
         return Predictions(tuple(name for name, _ in loaded), probabilities, None, self.classes, self.card.task)
 
-    def _load(self, images: Any) -> tuple[list[tuple[str, Any]], np.ndarray]:
+    def _load(self, images: Any, reporter: Reporter) -> tuple[list[tuple[str, Any]], np.ndarray]:
         found, pixels, skipped = [], [], []
-        for name, source in _expand(images):
+        sources = list(_expand(images))
+        for name, source in reporter.track(sources, "reading images", len(sources), "images"):
             try:
                 raw = source if isinstance(source, np.ndarray) else self._read_file(source)
                 pixels.append(to_input(check_pixels(raw, name), self.card.decode))
@@ -184,14 +188,15 @@ class Run:
         explainer = config.make("explainer", self._registry, self.task)
         own = self.folder / names.EXPLANATIONS / explainer[0].rpartition(":")[2]
         self.explained_into = Path(out) if out else own
-        (reporter or quiet_reporter()).say(f"explaining with {explainer[0]}")
-        wanted, reader = self._of_test_split(config) if images is None else self._of_images(images)
+        reporter = reporter or quiet_reporter()
+        reporter.say(f"explaining with {explainer[0]}")
+        wanted, reader = self._of_test_split(config) if images is None else self._of_images(images, reporter)
         return explain_images(
             self.explained_into, config.rendering, reader, wanted, self.classes, self.network, explainer, config.seed
         )
 
-    def _of_images(self, images: Any) -> tuple[list[Wanted], Any]:
-        loaded, pixels = self._load(images)
+    def _of_images(self, images: Any, reporter: Reporter) -> tuple[list[Wanted], Any]:
+        loaded, pixels = self._load(images, reporter)
         rows = np.arange(len(loaded))
         loader = Loader(PixelStore(pixels, ()), np.zeros((len(rows), 1), np.float32), rows, min(32, len(rows)))
         probabilities = predict(self.network, loader.once(), self.task)
