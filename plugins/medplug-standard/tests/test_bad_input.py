@@ -34,7 +34,9 @@ def test_an_empty_folder(cli: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_that_is_not_there(cli: Run, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there(cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()  # where the last, long-named one would get its folder
     gone = tmp_path / "gone"
     for source in (gone, f"folder:{gone}", f"csv:{gone}", gone / "labels.csv"):
         check_refused(cli("run", source, "--out", tmp_path / "run"), str(gone), "no such")

@@ -18,6 +18,7 @@ from medplug.values import Index, Split
 CONFIG, MANIFEST, CHECKS, SPLIT = "config.toml", "manifest.json", "checks.json", "split.csv"
 HISTORY, METRICS, REPORT, MODEL = "history.csv", "metrics.json", "report.html", "model.json"
 WEIGHTS, CHECKPOINTS, EXPLANATIONS = "weights.safetensors", "checkpoints", "explanations"
+_NAME_LENGTH = 60  # characters of a default folder's name; DATA may be named longer than file systems allow
 PREDICTIONS = {"test": "predictions.csv", "validation": "predictions.validation.csv"}
 
 
@@ -30,7 +31,7 @@ def claim(out: str | Path | None, source: str, resume: bool) -> Path:
     if out is None:
         if resume:
             raise UsageError("--resume needs --out: the folder of the run to go on with")
-        stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(source).name or source).strip("-") or "run"
+        stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(source).name or source).strip("-")[:_NAME_LENGTH] or "run"
         out = Path("runs", f"{stem}-{datetime.datetime.now():%Y%m%d-%H%M%S}")
     folder = Path(out)
     try:
