@@ -102,7 +102,13 @@ class Pipeline:
         if data is None and not config.source:
             raise UsageError("no data: say what to train on; only a recipe with a source of its own runs without")
         data = config.source if data is None else data
-        if not isinstance(data, (str, Path)) and not hasattr(data, "columns") and labels is None:
+        in_memory = not isinstance(data, (str, Path)) and not hasattr(data, "columns")
+        if not in_memory and (labels is not None or groups is not None):
+            raise UsageError(
+                "labels= and groups= belong to images in memory; of a table name the columns: "
+                "settings={'reader.label_column': …, 'reader.group_column': …}"
+            )
+        if in_memory and labels is None:
             raise DataError("images in memory need labels: fit(images, labels)")
         folder = names.claim(out, str(data) if isinstance(data, (str, Path)) else "memory", resume)
         reader = None
@@ -114,8 +120,12 @@ class Pipeline:
         else:
             reader = ArrayReader(data, labels, groups=groups)
             source = ("unregistered:arrays", reader, "arrays")
-        run_pipeline(config, source, folder, registry_, self.reporter, resume)
-        return Run(folder, registry_, _instance(self.architecture), reader or _instance(self.reader))
+        try:
+            run_pipeline(config, source, folder, registry_, self.reporter, resume)
+        except BaseException:
+            names.discard_empty(folder)
+            raise
+        return Run(folder, registry_, _instance(self.architecture), reader or _instance(self.reader), config)
 
     def _registry(self) -> Registry:
         return self.plugins if self.plugins is not None else registry()
@@ -132,9 +142,11 @@ class Pipeline:
         }
 
 
-def load_run(folder: str | Path, *, architecture: Any = None, plugins: Registry | None = None) -> Run:
-    """Open a finished run; ``architecture`` only where it was an instance of your own unregistered class."""
-    return Run(folder, registry() if plugins is None else plugins, architecture)
+def load_run(
+    folder: str | Path, *, architecture: Any = None, reader: Any = None, plugins: Registry | None = None
+) -> Run:
+    """Open a finished run; ``architecture`` and ``reader`` only where they were instances of your own unregistered classes."""
+    return Run(folder, registry() if plugins is None else plugins, architecture, reader)
 
 
 def make(kind: str, name: str, **parameters: Any) -> Any:

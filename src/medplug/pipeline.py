@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from medplug.config import Config, to_toml
+from medplug.config.files import parse_recipe
 from medplug.data.batches import Loader
 from medplug.data.checks import CheckReport, check_data
 from medplug.data.decode import DecodeOptions
@@ -85,6 +86,8 @@ def run_pipeline(
     prepared = _prepare_pixels(config, source, decode, reporter)
     say_data(prepared.index, prepared.split, prepared.report, source.name, reporter)
     manifest = _open_manifest(folder, config, prepared, made, registry, resume)
+    if resume:
+        config = _as_planned(folder, config, prepared)
     _write_data_files(folder, prepared)
     run = _Run(config, prepared, made, network, folder, reporter, Events(made["observer"]), manifest, resume)
     try:
@@ -107,7 +110,9 @@ def prepare(config: Config, data: Any, architecture: Any, registry: Registry, re
 
 
 def _prepare_pixels(config: Config, source: Source, decode: DecodeOptions, reporter: Reporter) -> Prepared:
-    store = open_store(source.reader, source.name, source.index.uris, decode, config.data.threads, reporter)
+    store = open_store(
+        source.reader, source.name, source.index.uris, decode, config.data.threads, reporter, source.argument
+    )
     index, store, report = check_data(source.index, store, config.checks)
     check_classes(index, f"{source.typed}{_left_out(report.skipped)}")
     split = make_split(index, report.identical, config.split, config.seed)
@@ -157,6 +162,26 @@ def _write_data_files(folder: Path, prepared: Prepared) -> None:
     notes = {"split_notes": list(prepared.split.notes), "shared_between_parts": proof}
     write_json(folder / names.CHECKS, {**prepared.report.to_json(), **notes})
     names.write_split(folder / names.SPLIT, prepared.index, prepared.split)
+
+
+def _as_planned(folder: Path, config: Config, prepared: Prepared) -> Config:
+    """The configuration with the epochs that the run had planned.
+
+    Raises:
+        RunError: the split is another one, so that training images would be tested, or training has other settings.
+    """
+    if not (folder / names.CONFIG).exists():
+        return config
+    stored = names.read_split(folder / names.SPLIT, prepared.index.classes)
+    now_parts = dict(zip(prepared.index.samples, prepared.split.names(len(prepared.index)), strict=True))
+    if dict(zip(stored.samples, stored.parts, strict=True)) != now_parts:
+        raise RunError(f"{folder} was started on another split (seed, groups or given parts have changed); start anew")
+    path = folder / names.CONFIG
+    planned = Config.from_layers(parse_recipe(path.read_text("utf-8"), str(path))).training
+    epochs = {"epochs": planned.epochs, "frozen_epochs": planned.frozen_epochs}
+    if replace(config.training, **epochs) != planned:
+        raise RunError(f"{folder} was started with other training settings, see {path}; start anew in another folder")
+    return replace(config, training=planned)
 
 
 def _open_manifest(
@@ -216,7 +241,8 @@ class _Run:
     def _trainer(self) -> Trainer:
         index, split, store, seed = self.prepared.index, self.prepared.split, self.prepared.store, self.config.seed
         batch = min(self.config.training.batch_size, len(split.train))
-        budget = None if self.resume else self.config.budget
+        begun = self.resume and (self.folder / names.CONFIG).exists()
+        budget = None if begun else self.config.budget
         return Trainer(
             network=self.network,
             train=Loader(store, index.targets, split.train, batch, child_seed(seed, "data")),

@@ -73,6 +73,8 @@ class Index:
             raise ContractError(f"Index: {', '.join(wrong)} must have {n} entries, one per sample")
         if len(set(self.samples)) != n:
             raise ContractError("Index.samples must be unique")
+        if len(set(self.classes)) != k:
+            raise ContractError(f"Index.classes must be unique, got {list(self.classes)}")
         if self.task not in ("multiclass", "multilabel"):
             raise ContractError(f"Index.task must be 'multiclass' or 'multilabel', got {self.task!r}")
         known = targets[~np.isnan(targets)]

@@ -208,6 +208,8 @@ def test_options_that_contradict_a_resumed_run_are_refused(fake_file, tmp_path, 
     assert run(out, fake_file, "--resume") == 0
     assert run(out, fake_file, "--resume", "--set", "training.batch_size=5") == 2
     assert "training.batch_size: 32, not 5" in capsys.readouterr().err
+    assert run(out, fake_file, "--resume", "--set", "augment.probability=0.1") == 2
+    assert "probability=0.1" in capsys.readouterr().err
     assert run(out, fake_file, "--resume", "--set", "metric.use=simple_auc") == 0  # only what follows training
     assert list(json.loads((out / "metrics.json").read_text())["test"]["macro"]) == ["simple_auc"]
     assert main(["run", "memory", "--resume", "--plugin", fake_file]) == 2
@@ -253,3 +255,27 @@ def test_doctor_notices_a_gpu_that_jax_does_not_see(tmp_path):
 def test_the_module_runs_too():
     found = subprocess.run([sys.executable, "-m", "medplug", "--version"], capture_output=True, text=True, check=True)
     assert found.stdout.startswith("medplug ")
+
+
+def test_several_settings_after_one_option_and_data_behind_them(fake_file, tmp_path):
+    words = ["run", "--recipe", "fake", "--plugin", fake_file, "--out", str(tmp_path / "run"), "--set", *FAST, "memory"]
+    assert main(words) == 0
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_none_empties_a_list(fake_file, tmp_path):
+    import tomllib
+
+    assert run(tmp_path / "run", fake_file, "--set", "augment.use=none") == 0
+    assert tomllib.loads((tmp_path / "run" / "config.toml").read_text())["augment"]["use"] == []
+
+
+def test_doctor_survives_a_jax_without_devices(capsys, monkeypatch):
+    import jax
+
+    def broken():
+        raise AssertionError("no backend")
+
+    monkeypatch.setattr(jax, "devices", broken)
+    assert main(["doctor"]) == 1
+    assert "JAX finds no device: no backend" in capsys.readouterr().out

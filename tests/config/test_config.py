@@ -70,6 +70,7 @@ def test_use_by_task_and_parameters_by_task(fakes):
     ("settings", "words"),
     [
         ({"trainig.epochs": "3"}, "unknown section 'trainig'; did you mean 'training'?"),
+        ({"epochs": "3"}, "did you mean 'training.epochs'?"),
         ({"training.epoch": "3"}, "unknown parameter 'epoch'; did you mean 'epochs'?"),
         ({"training.epochs": "many"}, "epochs must be int, got 'many'"),
         ({"training.epochs": "0"}, "at least 1"),
@@ -162,3 +163,10 @@ def test_a_shipped_recipe_means_its_own_distributions_components(fakes):
     fakes.add(Component("loss", record.name, "medplug.testing.fakes:SimpleBinaryCrossEntropy"), "other")
     config = Config.from_layers(load_recipe("fake", fakes))
     assert config.make("loss", fakes)[0] == "fakes:simple_cross_entropy"
+
+
+def test_a_table_for_a_name_that_two_plugins_offer_is_no_ambiguity(fakes):
+    fakes.add(Component("augmenter", "mirror", "medplug.testing.fakes:SimpleCrossEntropy"), "other")
+    config = Config.from_layers(load_recipe("fake", fakes), {"augment": {"mirror": {"probability": 0.25}}})
+    config.check_components(fakes)
+    assert config.make_all("augmenter", fakes)[0][1].probability == 0.25

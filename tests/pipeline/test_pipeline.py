@@ -207,7 +207,7 @@ def test_resume_refuses_other_data(pipeline, tmp_path):
     ("settings", "words"),
     [
         ({"reader.classes": 1}, "at least two classes"),
-        ({"task": "multilabel"}, "the data are multiclass"),
+        ({"task": "multiclass", "reader.task": "multilabel"}, "several; leave task out"),
         ({"loss.use": "simple_binary_cross_entropy"}, "is for multilabel tasks"),
         ({"reader.samples": 3}, "would be empty"),
     ],
@@ -230,3 +230,94 @@ def test_a_loss_that_is_not_finite_stops_the_run(pipeline, tmp_path):
         pipeline(
             settings={"training.learning_rate": 1e30, "training.gradient_clip": 0.0, "training.optimizer": "adam"}
         ).fit("memory", out=tmp_path / "run")
+
+
+def test_the_task_can_be_overridden(pipeline, tmp_path):
+    settings = {"task": "multilabel", "loss.use": "simple_binary_cross_entropy"}
+    run = pipeline(settings=settings).fit("memory", out=tmp_path / "run")
+    assert run.task == "multilabel"
+    sums = read_predictions(run.folder / "predictions.csv").probabilities.sum(1)
+    assert np.abs(sums - 1).max() > 1e-3  # sigmoids
+
+
+def test_fewer_epochs_than_frozen_ones(pipeline, tmp_path):
+    run = pipeline(settings={"training.epochs": 2, "training.frozen_epochs": 5}).fit("memory", out=tmp_path / "run")
+    assert [row["phase"] for row in run.history] == ["frozen", "frozen"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"seed": 1}, "another split"), ({"settings": {"training.learning_rate": 0.5}}, "other training settings")],
+)
+def test_resume_from_python_keeps_the_runs_split_and_training(pipeline, tmp_path, options, words):
+    pipeline().fit("memory", out=tmp_path / "run")
+    before = (tmp_path / "run" / "split.csv").read_bytes()
+    with pytest.raises(RunError, match=words):
+        pipeline(**options).fit("memory", out=tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "split.csv").read_bytes() == before
+
+
+def test_resume_of_another_network_is_refused(pipeline, tmp_path):
+    pipeline().fit("memory", out=tmp_path / "run")
+    with pytest.raises(RunError, match="another network"):
+        pipeline(settings={"architecture.width": 4}).fit("memory", out=tmp_path / "run", resume=True)
+
+
+def test_one_array_is_one_image(pipeline, tmp_path, rng):
+    labels = np.arange(60) % 2
+    images = rng.random((60, 12, 12, 3)) * 0.5 + labels[:, None, None, None] * 0.4
+    run = pipeline().fit(images, labels, out=tmp_path / "run")
+    single = run.predict(images[0]).probabilities
+    np.testing.assert_array_equal(single, run.predict(images[:1]).probabilities)
+    assert single.shape == (1, 2)
+    with pytest.raises(DataError, match="has 3 spatial axes"):
+        run.predict([np.zeros((4, 4, 4, 1), np.uint8)])
+
+
+def test_labels_or_groups_beside_a_path_are_refused(pipeline, tmp_path):
+    with pytest.raises(UsageError, match="belong to images in memory"):
+        pipeline().fit("memory", out=tmp_path / "run", groups=[1, 2])
+    with pytest.raises(DataError, match="paths are no images"):
+        pipeline().fit(["a.png", "b.png"], [0, 1], out=tmp_path / "run")
+
+
+def test_own_metrics_and_explainers_stay_with_the_run(pipeline, tmp_path):
+    class Half:
+        tasks = ("multiclass",)
+        higher_is_better = True
+        bounds = (0.0, 1.0)
+        undefined = "never"
+
+        def __call__(self, targets, probabilities, sample_weight=None, thresholds=None):
+            return 0.5
+
+    class Flat:
+        def __call__(self, features, classify, images, classes, key):
+            return images[:, None, :, :, 0] * 0 + 1
+
+    run = pipeline(metrics=[Half()], explainer=Flat()).fit("memory", out=tmp_path / "run")
+    assert run.evaluate()["macro"]["Half"]["value"] == 0.5
+    assert len(run.explain()) == 3
+
+
+def test_an_observer_cannot_change_figures(pipeline, tmp_path):
+    class Vandal:
+        def evaluated(self, metrics):
+            metrics.clear()
+
+        def run_ended(self, metrics):
+            metrics.clear()
+
+    run = pipeline(observers=[Vandal()]).fit("memory", out=tmp_path / "run")
+    assert run.metrics["test"]["macro"]
+
+
+def test_runs_that_start_together_get_folders_of_their_own(tmp_path, monkeypatch):
+    from medplug.runs.folder import claim, discard_empty
+
+    monkeypatch.chdir(tmp_path)
+    folders = [claim(None, "data", resume=False) for _ in range(3)]
+    assert len(set(folders)) == 3
+    for folder in folders:
+        discard_empty(folder)
+    assert not (tmp_path / "runs").exists()

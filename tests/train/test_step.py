@@ -175,3 +175,14 @@ def test_an_augmenter_that_changes_the_form_is_refused(batch):
     crop = replace(objective, augmenters=(lambda key, images: images[:, 1:],))
     with pytest.raises(ContractError, match=r"float32 \[8, 16, 16, 1\] became float32 \[8, 15, 16, 1\]"):
         run(crop, settings, state, batch, frozen=False)
+
+
+def test_a_norm_in_the_head_is_frozen_too(batch):
+    from flax import nnx
+
+    network, settings, objective, state = setup()
+    network.module.head = nnx.Sequential(nnx.BatchNorm(16, rngs=nnx.Rngs(0)), network.module.head)
+    modes, state = split_network(network, "frozen")
+    after, _ = run(replace(objective, modes=modes), settings, state, batch, frozen=True, steps=2)
+    assert distance(after.stats, state.stats) == 0
+    assert distance(after.head, state.head) > 1e-3

@@ -28,8 +28,13 @@ def action(parsed: argparse.Namespace) -> int:
     print(f"medplug {__version__}, Python {sys.version.split()[0]} at {sys.prefix}")
     for name, version in package_versions().items():
         print(f"  {name} {version}")
-    devices = jax.devices()
-    print(f"devices: {describe_devices(devices)}")
+    wrong = []
+    try:
+        devices = jax.devices()
+    except Exception as error:  # whatever a backend raises is the finding
+        devices = []
+        wrong.append(f"JAX finds no device: {error}; look at JAX_PLATFORMS")
+    print(f"devices: {describe_devices(devices) or 'none'}")
     cache = cache_folder()
     place = next(p for p in (cache, *cache.parents) if p.exists())
     print(f"cache: {cache} ({shutil.disk_usage(place).free / 2**30:.0f} GiB free)")
@@ -37,7 +42,7 @@ def action(parsed: argparse.Namespace) -> int:
     for distribution in sorted({r.distribution for r in found.components()}):
         records = [r for r in found.components() if r.distribution == distribution]
         print(f"  {distribution} {records[0].version}: {len(records)} components")
-    wrong = [str(p) for p in found.problems if p.stage != "blocked"] + gpu_problems(
+    wrong += [str(p) for p in found.problems if p.stage != "blocked"] + gpu_problems(
         {d.platform for d in devices}, Path("/dev")
     )
     if not found.components("architecture"):

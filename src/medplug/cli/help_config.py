@@ -24,6 +24,9 @@ def print_settings(parsed: argparse.Namespace, settings: dict[str, str]) -> int:
     config = pipeline.config()
     print(f"# recipe {parsed.recipe or STANDARD}; set any key with --set KEY=VALUE\n")
     print(f"seed = {config.seed}\n    of everything random")
+    print(f"task = {config.task}\n    auto (from the labels), multiclass (softmax) or multilabel (sigmoid)")
+    print(f"budget = {config.budget or 'none'}\n    minutes from the start of the process to the end of training")
+    print(f"source = {config.source or 'none'}\n    DATA, where the command line names none")
     for section, cls in SECTIONS.items():
         print(f"\n[{section}]")
         _print_parameters(cls, getattr(config, section), section)
@@ -39,6 +42,10 @@ def print_settings(parsed: argparse.Namespace, settings: dict[str, str]) -> int:
         for reference, obj in seen.items():
             name = reference.rpartition(":")[2]
             _print_parameters(type(obj), obj, section if len(seen) == 1 else f"{section}.{name}")
+        if kind == "reader" and not seen:  # chosen by DATA; a parameter is that of the reader which is chosen
+            for record in registry.components(kind):
+                print(f"with reader {record.name}:")
+                _print_parameters(registry.load(record), registry.load(record)(), section)
     return 0
 
 

@@ -33,7 +33,8 @@ def register(commands: Any) -> None:
     )
     parser.add_argument(
         "--set",
-        action="append",
+        action="extend",
+        nargs="+",
         default=[],
         metavar="KEY=VALUE",
         dest="settings",
@@ -54,6 +55,8 @@ def register(commands: Any) -> None:
 
 def action(parsed: argparse.Namespace) -> int:
     """Run the command."""
+    if parsed.data is None and parsed.settings and "=" not in parsed.settings[-1]:
+        parsed.data = parsed.settings.pop()  # DATA behind --set KEY=VALUE …
     settings = assignments(parsed.settings)
     if parsed.strict:
         settings["checks.strict"] = "true"
@@ -64,7 +67,7 @@ def action(parsed: argparse.Namespace) -> int:
     prepare_jax()
     from medplug.runs.resume import stored_recipe
 
-    recipe = stored_recipe(parsed.out, parsed, settings) if parsed.resume else None
+    recipe = stored_recipe(parsed.out, parsed, settings, load_registry(parsed)) if parsed.resume else None
     return fit(parsed, settings, recipe or parsed.recipe)
 
 

@@ -21,7 +21,7 @@ from medplug.config.settings import (
     SplitSettings,
     TrainingSettings,
 )
-from medplug.config.text import Text, parse, split_list
+from medplug.config.text import NONE, Text, parse, split_list
 from medplug.errors import ContractError, ParameterError, UsageError, did_you_mean
 from medplug.params import build, parameters, schema
 from medplug.plugins.kinds import KINDS, kind_name
@@ -76,9 +76,9 @@ class Config:
         settings = {name: _settings(name, merged.pop(name, {})) for name in SECTIONS}
         choices = {KIND_OF[s]: _choice(KIND_OF[s], merged.pop(s, {})) for s in KIND_OF}
         for key in merged:
-            raise UsageError(
-                f"unknown section {key!r}{did_you_mean(key, (*SECTIONS, *KIND_OF, *_TOP))}; see --help-config"
-            )
+            places = [f"{name}.{key}" for name, cls in SECTIONS.items() if key in typing.get_type_hints(cls)]
+            hint = f"; did you mean {places[0]!r}?" if places else did_you_mean(key, (*SECTIONS, *KIND_OF, *_TOP))
+            raise UsageError(f"unknown section {key!r}{hint}; see --help-config")
         return cls(**_top(top), **settings, choices=choices)
 
     def with_components(self, kind: str, components: Any) -> Config:
@@ -188,7 +188,7 @@ def _choice(kind: str, values: Mapping[str, Any]) -> Choice:
         raise UsageError(f"{section} is a section; pick a component with {section}.use=NAME")
     use = values.get("use", ())
     if isinstance(use, str):
-        use = tuple(split_list(use))
+        use = () if use.strip().lower() == NONE else tuple(split_list(use))
     elif isinstance(use, Mapping):
         wrong = set(use) - set(TASKS)
         if wrong:
@@ -244,10 +244,25 @@ def _check_tables(kind: str, choice: Choice, registry: Registry) -> None:
     """Tables of components that are not in use must be right too; one of a plugin that is not installed is let pass."""
     names = [r.name for r in registry.components(kind)]
     for name in choice.tables:
-        if name in names:
-            _make(kind, name, replace(choice, direct={}), registry, "", single=True)
+        alike = [r.reference for r in registry.components(kind) if r.name == name]
+        if alike:
+            _check_table(kind, alike, replace(choice, direct={}), registry)
         elif name not in TASKS and (hint := did_you_mean(name, names)):
             raise UsageError(f"{SECTION_OF[kind]}.{name}: there is no such {kind}{hint}")
+
+
+def _check_table(kind: str, alike: list[str], choice: Choice, registry: Registry) -> None:
+    """A table fits if it fits one of the components that share its name."""
+    problem: Exception | None = None
+    for reference in alike:
+        try:
+            _make(kind, reference, choice, registry, "", single=True)
+        except (ParameterError, ContractError) as error:
+            problem = error
+        else:
+            return
+    if problem is not None:
+        raise problem
 
 
 def _name_of(obj: Any, registry: Registry) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,9 @@ class ArrayReader:
         groups: Any = None,
         splits: Any = None,
     ) -> None:
-        self._images = [_with_channels(np.asarray(image)) for image in images]
+        if any(isinstance(image, (str, Path)) for image in images):
+            raise DataError("paths are no images in memory; put them into a data frame or a CSV file with their labels")
+        self._images = [with_channels(np.asarray(image)) for image in images]
         self._index = self._make_index(np.asarray(labels), classes, groups, splits)
 
     def can_read(self, source: str) -> float:
@@ -85,9 +88,8 @@ class ArrayReader:
         )
 
 
-def _with_channels(image: np.ndarray) -> np.ndarray:
-    if image.ndim == 2:
+def with_channels(image: np.ndarray, spatial: int = 2) -> np.ndarray:
+    """An image ``[*S]`` or ``[*S, C]`` as ``[*S, C]``; float64 becomes float32, which readers give."""
+    if image.ndim == spatial:
         image = image[..., None]
-    if image.dtype == np.float64:
-        image = image.astype(np.float32)
-    return image
+    return image.astype(np.float32) if image.dtype == np.float64 else image

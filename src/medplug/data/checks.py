@@ -81,9 +81,9 @@ def check_data(index: Index, store: PixelStore, settings: CheckSettings) -> tupl
         findings.append(Finding("readable", "ok", f"all {len(index)} images can be read"))
     index, store = _without(index, store, bad)
     findings += _constant(index, store)
+    index, store, more = _conflicts(index, store, settings)
+    findings += more
     if settings.duplicates == "together":
-        index, store, more = _conflicts(index, store, settings)
-        findings += more
         identical = _identical(store)
         findings += _duplicates(index, identical)
     else:

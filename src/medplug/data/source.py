@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,10 +46,17 @@ def read_source(data: Any, config: Config, registry: Registry) -> Source:
     name, reader, argument = choose_reader(data, config, registry) if isinstance(data, str) else data
     index = read_index(reader, argument)
     if config.task not in (AUTO, index.task):
-        raise DataError(f"task={config.task}, but the data are {index.task}; leave task out, or change the labels")
+        index = _as_task(index, config.task)
     typed = data if isinstance(data, str) else argument
     check_classes(index, typed)
     return Source(name, reader, typed, argument, index)
+
+
+def _as_task(index: Index, task: str) -> Index:
+    """The index under the task that the user wants instead of the one that the labels suggest."""
+    if task == "multiclass" and (np.isnan(index.targets).any() or not (index.targets.sum(1) == 1).all()):
+        raise DataError("task=multiclass, but some samples have no label, an unknown one, or several; leave task out")
+    return replace(index, task=task)
 
 
 def choose_reader(source: str, config: Config, registry: Registry) -> tuple[str, Any, str]:
@@ -105,7 +112,7 @@ def _check_there(source: str) -> None:
 
 
 def read_index(reader: Any, source: str) -> Index:
-    """The reader's index, checked, in an order that does not depend on the reader's."""
+    """The reader's index, checked."""
     index = reader.index(source)
     if not isinstance(index, Index):
         raise UsageError(f"the reader {type(reader).__name__} returned {type(index).__name__}, not an Index")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -21,8 +22,10 @@ from medplug.files import cache_folder, read_json, write_json
 from medplug.images import ImageError
 from medplug.params import parameters
 from medplug.progress import Reporter
+from medplug.version import __version__
 
 _FORMAT = 1
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ARRAY, _FACTS = "images.npy", "facts.json"
 
 
@@ -56,7 +59,13 @@ class PixelStore:
 
 
 def open_store(
-    reader: Any, name: str, uris: Sequence[str], options: DecodeOptions, threads: int, reporter: Reporter
+    reader: Any,
+    name: str,
+    uris: Sequence[str],
+    options: DecodeOptions,
+    threads: int,
+    reporter: Reporter,
+    source: str = "",
 ) -> PixelStore:
     """The store of these images: from the cache, or decoded now.
 
@@ -64,11 +73,12 @@ def open_store(
         reader: loads one image; its parameters are part of the key.
         name: the reader's reference.
         uris: what to load, in order.
+        source: what the reader was given; a file that holds all images is part of the key.
 
     Raises:
         DataError: the disk is full, or the cache cannot be written.
     """
-    home = cache_folder("pixels", _key(reader, name, uris, options))
+    home = cache_folder("pixels", _key(reader, name, (source, *uris), options))
     stored = _open(home, len(uris))
     if stored is not None:
         return stored
@@ -81,11 +91,11 @@ def open_store(
         ) from None
     try:
         _fill(work, reader, uris, options, threads, reporter)
-        if home.exists():  # damaged, or written meanwhile by another process
-            shutil.rmtree(home, ignore_errors=True)
+        if _open(home, len(uris)) is None:
+            shutil.rmtree(home, ignore_errors=True)  # damaged, if it is there
         try:
             work.rename(home)
-        except OSError:  # the other process was first; its store is as good as this one
+        except OSError:  # another process was first; its store is as good as this one
             shutil.rmtree(work, ignore_errors=True)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
@@ -145,6 +155,8 @@ def _allocate(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     except AttributeError:
         pass  # no such call on this system
     except OSError as error:
+        if error.errno not in _FULL:
+            return images  # a file system that cannot reserve
         raise DataError(
             f"{path.parent.parent}: no room for {images.nbytes / 2**20:.0f} MiB of decoded images ({error.strerror}); set MEDPLUG_CACHE"
         ) from None
@@ -170,7 +182,13 @@ def _open(home: Path, count: int) -> PixelStore | None:
 
 def _key(reader: Any, name: str, uris: Sequence[str], options: DecodeOptions) -> str:
     digest = hashlib.sha256()
-    head = {"format": _FORMAT, "reader": name, "parameters": parameters(reader), "options": options.key()}
+    head = {
+        "format": _FORMAT,
+        "medplug": __version__,
+        "reader": name,
+        "parameters": parameters(reader),
+        "options": options.key(),
+    }
     digest.update(json.dumps(head, sort_keys=True, default=str).encode())
     for uri in uris:
         try:

@@ -26,7 +26,9 @@ def cache_friendly_batch(batch: int) -> int:
 
 
 def divisor(batch: int, at_most: int) -> int:
-    """The largest number up to ``at_most`` that divides ``batch``, or the batch itself where that is only 1."""
+    """The largest number up to ``at_most`` that divides ``batch``, or the batch itself where only 1 does, unless 1 is asked for."""
+    if at_most == 1:
+        return 1
     found = next((m for m in range(min(at_most, batch), 1, -1) if batch % m == 0), 1)
     return found if found > 1 else batch
 

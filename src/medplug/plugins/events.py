@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -51,6 +52,11 @@ class _Manager(pluggy.PluginManager):
         return None
 
 
+def _copies(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Copies of what an observer could change."""
+    return {key: copy.deepcopy(value) for key, value in arguments.items() if isinstance(value, (dict, list))}
+
+
 class Events:
     """Delivers events to observers, in their configured order.
 
@@ -84,7 +90,7 @@ class Events:
                 continue
             started = time.perf_counter()
             try:
-                getattr(manager.hook, event)(**arguments)
+                getattr(manager.hook, event)(**{**arguments, **_copies(arguments)})
             except (Exception, SystemExit) as error:  # an observer watches; whatever it does, the run goes on
                 self._failures[name] += 1
                 off = self._failures[name] >= _FAILURES_ALLOWED

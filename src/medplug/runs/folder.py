@@ -23,7 +23,7 @@ PREDICTIONS = {"test": "predictions.csv", "validation": "predictions.validation.
 
 
 def claim(out: str | Path | None, source: str, resume: bool) -> Path:
-    """The folder of a run, which the first file makes. Without ``out`` a fresh one under ``runs/``, named by data and time.
+    """The folder of a run; the first file makes one that was named. Without ``out`` a fresh one under ``runs/``, named by data and time.
 
     Raises:
         UsageError: it holds something already and ``resume`` is off, or it cannot be written.
@@ -32,7 +32,7 @@ def claim(out: str | Path | None, source: str, resume: bool) -> Path:
         if resume:
             raise UsageError("--resume needs --out: the folder of the run to go on with")
         stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(source).name or source).strip("-")[:_NAME_LENGTH] or "run"
-        out = Path("runs", f"{stem}-{datetime.datetime.now():%Y%m%d-%H%M%S}")
+        return _fresh(Path("runs", f"{stem}-{datetime.datetime.now():%Y%m%d-%H%M%S}"))
     folder = Path(out)
     try:
         if folder.exists() and not folder.is_dir():
@@ -47,6 +47,29 @@ def claim(out: str | Path | None, source: str, resume: bool) -> Path:
         reason = "permission denied" if there.is_dir() else "not a folder"
         raise UsageError(f"--out {folder}: cannot be written: {there}: {reason}")
     return folder
+
+
+def _fresh(wanted: Path) -> Path:
+    """A folder made for this run alone, also where several start in the same second."""
+    for number in range(1, 1000):
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UsageError(
+                f"{folder}: cannot be written: {error.strerror}; choose another folder with --out"
+            ) from None
+        return folder
+    raise UsageError(f"{wanted}: there are too many runs of this name; choose a folder with --out")
+
+
+def discard_empty(folder: Path) -> None:
+    """Remove a run folder, and ``runs/`` around it, if nothing was written into it."""
+    for place in (folder, folder.parent if folder.parent.name == "runs" else folder):
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()
 
 
 @dataclass(frozen=True)
@@ -100,9 +123,10 @@ def read_split(path: Path, classes: tuple[str, ...]) -> SplitTable:
 
 
 def write_history(path: Path, history: list[dict[str, object]]) -> None:
-    """One row per epoch; the columns of the first row."""
+    """One row per epoch; rows of a run that was finished with other metrics may have other columns."""
+    columns = list(dict.fromkeys(key for row in history for key in row)) or ["epoch"]
     with atomic(path) as stream:
-        writer = csv.DictWriter(stream, list(history[0]) if history else ["epoch"], lineterminator="\n")
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
 

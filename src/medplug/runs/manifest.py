@@ -59,7 +59,7 @@ def describe_run(
         "started": now(),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "source": source,
-        "argument": str(Path(argument).resolve()) if Path(argument).exists() else argument,
+        "argument": _absolute(argument) if argument == source else argument,
         "reader": reader,
         "seed": seed,
         "data_fingerprint": fingerprint,
@@ -70,6 +70,13 @@ def describe_run(
         "plugins": {d: {"version": versions.get(d, ""), "components": names} for d, names in by_distribution.items()},
         "problems": [str(p) for p in registry.problems if p.stage not in ("clash", "blocked")],
     }
+
+
+def _absolute(path: str) -> str:
+    try:
+        return str(Path(path).resolve()) if Path(path).exists() else path
+    except OSError:  # no path after all
+        return path
 
 
 def describe_devices(devices: Iterable[Any]) -> str:

@@ -9,14 +9,16 @@ from medplug.config import Config
 from medplug.config.config import from_assignments
 from medplug.config.files import parse_recipe
 from medplug.errors import UsageError
+from medplug.params import parameters
 from medplug.plugins.records import canonical
+from medplug.plugins.registry import Registry
 from medplug.runs.folder import CONFIG
 
 # Settings and kinds that only matter after training: a run may be finished with others.
 _AFTER_TRAINING = ("explainer", "metric", "observer", "rendering", "evaluation")
 
 
-def stored_recipe(out: str | None, options: Any, settings: dict[str, str]) -> str | None:
+def stored_recipe(out: str | None, options: Any, settings: dict[str, str], registry: Registry) -> str | None:
     """The path of the run's ``config.toml``, which a resumed run uses; None where the run had not begun to train.
 
     Raises:
@@ -36,7 +38,10 @@ def stored_recipe(out: str | None, options: Any, settings: dict[str, str]) -> st
         wanted["seed"] = options.seed
     before, after = Config.from_layers(stored), Config.from_layers(stored, wanted)
     changed = [
-        change for name in vars(before) if name not in _AFTER_TRAINING for change in _changes(before, after, name)
+        change
+        for name in vars(before)
+        if name not in _AFTER_TRAINING
+        for change in _changes(before, after, name, registry)
     ]
     if changed:
         raise UsageError(
@@ -45,15 +50,22 @@ def stored_recipe(out: str | None, options: Any, settings: dict[str, str]) -> st
     return str(path)
 
 
-def _changes(before: Config, after: Config, name: str) -> list[str]:
+def _changes(before: Config, after: Config, name: str, registry: Registry) -> list[str]:
     old, new = getattr(before, name), getattr(after, name)
     if name == "choices":
-        kinds = [k for k in old if k not in _AFTER_TRAINING and _bare(new[k].use) != _bare(old[k].use)]
-        return [f"{k}: {_bare(old[k].use)}, not {_bare(new[k].use)}" for k in kinds]
+        return [c for k in old if k not in _AFTER_TRAINING for c in _component_changes(before, after, k, registry)]
     if old == new or not hasattr(old, "__dataclass_fields__"):
         return [] if old == new else [f"{name}: {old}, not {new}"]
     keys = [k for k in old.__dataclass_fields__ if getattr(old, k) != getattr(new, k)]
     return [f"{name}.{k}: {getattr(old, k)}, not {getattr(new, k)}" for k in keys]
+
+
+def _component_changes(before: Config, after: Config, kind: str, registry: Registry) -> list[str]:
+    if _bare(before.uses(kind)) != _bare(after.uses(kind)):
+        return [f"{kind}: {_bare(before.uses(kind))}, not {_bare(after.uses(kind))}"]
+    old = before.make_all(kind, registry, before.task)
+    new = after.make_all(kind, registry, before.task)
+    return [f"{kind}: {a}, not {b}" for (_, a), (_, b) in zip(old, new, strict=True) if parameters(a) != parameters(b)]
 
 
 def _bare(use: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 
 from medplug.config import Config
 from medplug.config.files import parse_recipe
+from medplug.data.arrays import with_channels
 from medplug.data.batches import Loader
 from medplug.data.decode import check_pixels, to_input
 from medplug.data.split import group_of
@@ -45,12 +46,21 @@ class Run:
         explained_into: folder of the pictures of the last ``explain``.
     """
 
-    def __init__(self, folder: str | Path, registry: Registry, architecture: Any = None, reader: Any = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        registry: Registry,
+        architecture: Any = None,
+        reader: Any = None,
+        config: Config | None = None,
+    ) -> None:
         self.folder = Path(folder)
         self.card: ModelCard = load_card(self.folder)
         self.skipped: tuple[Skipped, ...] = ()
         self.explained_into = self.folder / names.EXPLANATIONS
         self._registry, self._architecture, self._reader = registry, architecture, reader
+        if config is not None:  # with instances of the user's own, which no file can hold
+            self.config = config
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r}, {self.card.architecture}, {len(self.classes)} classes)"
@@ -112,11 +122,15 @@ class Run:
 
     def _load(self, images: Any, reporter: Reporter) -> tuple[list[tuple[str, Any]], np.ndarray]:
         found, pixels, skipped = [], [], []
-        sources = list(_expand(images))
+        sources = list(_expand(images, self.card.spatial))
         for name, source in reporter.track(sources, "reading images", len(sources), "images"):
             try:
-                raw = source if isinstance(source, np.ndarray) else self._read_file(source)
-                pixels.append(to_input(check_pixels(raw, name), self.card.decode))
+                raw = check_pixels(source if isinstance(source, np.ndarray) else self._read_file(source), name)
+                if raw.ndim != self.card.spatial + 1:
+                    raise ImageError(
+                        f"has {raw.ndim - 1} spatial axes; the run was trained on images with {self.card.spatial}"
+                    )
+                pixels.append(to_input(raw, self.card.decode))
                 found.append((name, source))
             except ImageError as error:
                 skipped.append(Skipped(name, str(error)))
@@ -243,13 +257,15 @@ class _Loaded:
         return self._images[int(uri)]
 
 
-def _expand(images: Any) -> Iterable[tuple[str, Any]]:
-    if isinstance(images, (str, Path)):
+def _expand(images: Any, spatial: int) -> Iterable[tuple[str, Any]]:
+    single = isinstance(images, np.ndarray) and (
+        images.ndim == spatial or (images.ndim == spatial + 1 and images.shape[-1] in (1, 3, 4))
+    )
+    if isinstance(images, (str, Path)) or single:
         images = [images]
     for number, image in enumerate(images):
         if not isinstance(image, (str, Path)):
-            array = np.asarray(image)
-            yield str(number), array[..., None] if array.ndim == 2 else array
+            yield str(number), with_channels(np.asarray(image), spatial)
             continue
         path = Path(image)
         if path.is_dir():

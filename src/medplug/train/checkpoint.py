@@ -13,7 +13,7 @@ from medplug.errors import RunError
 from medplug.train.state import TrainState, from_leaves, to_leaves
 
 _FORMAT = 1
-_KEPT = 2  # the newest two: should the newest be damaged, the one before it is there
+_KEPT = 2  # the newest one may still be on its way to the disk
 _UNFINISHED = ".orbax-checkpoint-tmp"
 
 
@@ -48,7 +48,11 @@ class Checkpoints:
     def save(self, state: TrainState, best: TrainState, progress: Progress) -> None:
         """Store the current and the best variables. Writing goes on in the background."""
         arrays = {"state": to_leaves(state), "best": to_leaves(best._replace(moments=None))}
-        meta = {"format": _FORMAT, **vars(progress)}
+        meta = {
+            "format": _FORMAT,
+            **vars(progress),
+            "history": list(progress.history),
+        }  # written while the loop goes on
         items = ocp.args.Composite(arrays=ocp.args.StandardSave(arrays), meta=ocp.args.JsonSave(meta))
         self._manager.save(progress.epoch, args=items)
 

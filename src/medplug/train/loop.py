@@ -130,9 +130,11 @@ class Trainer:
             progress = found
             state, best = checkpoints.restore(found.epoch, template)
             self.reporter.say(f"resuming after epoch {found.epoch}")
-        for phase in PHASES:
-            state, best = self._phase(phase, state, best, progress, checkpoints)
-        checkpoints.close()
+        try:
+            for phase in PHASES:
+                state, best = self._phase(phase, state, best, progress, checkpoints)
+        finally:
+            checkpoints.close()
         tested = progress.best_epoch if self.settings.tested_weights == "best" else progress.epoch
         write_back(self.network, best if tested == progress.best_epoch else state)
         return FitResult(progress.history, progress.best_epoch, tested)
@@ -140,7 +142,9 @@ class Trainer:
     def _phase(
         self, phase: str, state: TrainState, best: TrainState, progress: Progress, checkpoints: Checkpoints
     ) -> tuple[TrainState, TrainState]:
-        last = self.settings.frozen_epochs if phase == "frozen" else self.settings.epochs
+        last = self.settings.epochs
+        if phase == "frozen":
+            last = min(last, self.settings.frozen_epochs)
         rows = [r for r in progress.history if r["phase"] == phase]
         started = bool(rows)
         if phase == "frozen" and progress.phase == "full":
@@ -227,9 +231,9 @@ class Trainer:
         return loss, self.score(targets, np.concatenate(parts))
 
     def _out_of_time(self, rows: list[dict[str, Any]], epoch: int, last: int) -> bool:
-        if self.deadline is None or not rows:
+        if self.deadline is None or epoch == 1:
             return False
-        if time.monotonic() + min(r["seconds"] for r in rows) <= self.deadline:
+        if time.monotonic() + min((r["seconds"] for r in rows), default=0.0) <= self.deadline:
             return False
         self.reporter.warn(
             f"the machine is slower than measured: the budget ends training before epoch {epoch} of {last}"

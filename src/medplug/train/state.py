@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from medplug.errors import RunError
 from medplug.model.network import BuiltNetwork, like, to_numpy
 
 
@@ -50,6 +51,7 @@ def split_network(network: BuiltNetwork, batch_norm: str) -> tuple[Modes, TrainS
     evaluate, *parts = nnx.split(module, *filters)
     for name in network.head:
         getattr(module, name).train()
+    module.set_attributes(use_running_average=True, raise_if_not_found=False)  # also of norms in the head
     frozen = nnx.split(module, *filters)[0]
     module.train()
     if batch_norm == "frozen":
@@ -77,4 +79,9 @@ def to_leaves(tree: Any) -> dict[str, Any]:
 def from_leaves(template: Any, leaves: dict[str, Any]) -> Any:
     """The inverse of :func:`to_leaves`, for a tree that looks like the template."""
     old, structure = jax.tree.flatten(template)
+    shapes = [to_numpy(leaf).shape for leaf in old]
+    if shapes != [leaves[key].shape for key in sorted(leaves)]:
+        raise RunError(
+            "the checkpoint belongs to another network; resume with the architecture that it was started with"
+        )
     return structure.unflatten([like(leaves[f"{i:05d}"], leaf) for i, leaf in enumerate(old)])
