@@ -58,7 +58,8 @@ def machines_section(records: Sequence[Record]) -> str:
             f"{m['platform']}, {m['cpus']} CPUs{device}, Python {m['python']}, medplug {m['medplug']} at commit "
             f"{m['commit']}, {m['date']}"
         )
-        found.setdefault(words, []).append(record["benchmark"])
+        seed = f" (seed {record['seed']})" if record.get("seed") is not None else ""
+        found.setdefault(words, []).append(record["benchmark"] + seed)
     lines = [f"- {words}: {', '.join(dict.fromkeys(names))}" for words, names in found.items()]
     return "\n".join(["## Machines\n", *(lines or ["Nothing was run yet."]), ""])
 

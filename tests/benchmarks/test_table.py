@@ -104,7 +104,7 @@ def test_notes_and_machines_are_told(nowhere):
     assert "- small_ultrasound, seed 0: 778 usable images of 780 expected" in text
     machines = table.machines_section([record(), record(seed=1), record("small_ct")])
     assert machines.count("Linux-x, 2 CPUs, 1 x cpu, Python 3.11, medplug 0.1 at commit abc1234, 2026-01-01") == 1
-    assert "small_ultrasound, small_ct" in machines
+    assert "small_ultrasound (seed 0), small_ultrasound (seed 1), small_ct (seed 0)" in machines
 
 
 # ---------------------------------------------------------------- records

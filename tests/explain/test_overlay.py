@@ -6,7 +6,7 @@ import pytest
 from medplug.config.settings import RenderingSettings
 from medplug.errors import ContractError
 from medplug.explain.colormaps import colours
-from medplug.explain.overlay import colour_bar, colour_scale, render_map, scale_ends
+from medplug.explain.overlay import colour_scale, render_map, scale_ends
 
 DEFAULT = RenderingSettings()
 PUBLISHED = RenderingSettings(rectify=False, scaling="minmax", colormap="jet", alpha=0.4, constant_alpha=True)
@@ -94,16 +94,12 @@ def test_scale_factor_of_the_map_does_not_matter() -> None:
     np.testing.assert_array_equal(drawn((1e-12 * map2d).tolist(), DEFAULT), drawn(map2d.tolist(), DEFAULT))
 
 
-def test_colour_scale_and_bar_end_as_the_map_does() -> None:
+def test_the_colour_scale_ends_as_the_map_does() -> None:
     scale = colour_scale(DEFAULT, 5)
     assert len(scale) == 5
     assert scale[0] == "#000000"
     top = np.round(255 * 0.6 * colours(np.array(1.0), "magma")).astype(int).tolist()
     assert scale[-1] == "#{:02x}{:02x}{:02x}".format(*top)
-    bar = np.asarray(colour_bar(DEFAULT, 4, 50))
-    assert bar.shape == (50, 4, 3)
-    assert bar[0, 0].tolist() == top
-    assert bar[-1, 3].tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(

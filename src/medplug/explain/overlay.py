@@ -76,12 +76,6 @@ def scale_ends(overlay: Overlay, settings: RenderingSettings) -> tuple[float, fl
     return -largest, largest
 
 
-def colour_bar(settings: RenderingSettings, width: int = 16, height: int = 256) -> Image.Image:
-    """A vertical colour bar, the highest value on top."""
-    column = _over_black(settings, height)[::-1, None]
-    return Image.fromarray(np.ascontiguousarray(np.broadcast_to(column, (height, width, 3))))
-
-
 def _scale(raw: np.ndarray, settings: RenderingSettings) -> np.ndarray:
     """To [0, 1], or to [-1, 1] where the sign is kept."""
     if settings.rectify:

@@ -102,7 +102,7 @@ def load_arrays(module: Any, arrays: Mapping[str, np.ndarray], optional: tuple[s
     """Put arrays into a module by path, strictly.
 
     Args:
-        arrays: by path, as :func:`state_arrays` names them.
+        arrays: by path, as :func:`weight_arrays` names them.
         optional: submodules whose arrays may be missing or of another shape; they are then left as they are.
 
     Returns:
@@ -130,11 +130,6 @@ def load_arrays(module: Any, arrays: Mapping[str, np.ndarray], optional: tuple[s
     return tuple(sorted(p for p in lenient & set(variables) if p not in fits))
 
 
-def state_arrays(state: Any) -> dict[str, np.ndarray]:
-    """A module or state as NumPy arrays by path (``"stem/conv/kernel"``); random keys as their raw data."""
-    return {path: to_numpy(_data(variable)) for path, variable in _variables(state).items()}
-
-
 def weight_arrays(module: Any) -> dict[str, np.ndarray]:
     """All that a finished network needs, by path: parameters and statistics, but no random keys."""
     return {path: to_numpy(_data(variable)) for path, variable in _weights(module).items()}
@@ -154,16 +149,9 @@ def like(value: np.ndarray, template: Any) -> jax.Array:
     return jnp.asarray(value, template.dtype)
 
 
-def _variables(tree: Any) -> dict[str, Any]:
-    if isinstance(tree, nnx.Module):
-        pairs = [(path, v) for path, v in nnx.iter_graph(tree) if isinstance(v, nnx.Variable)]
-    else:
-        pairs = list(nnx.to_flat_state(tree))
-    return {"/".join(map(str, path)): v for path, v in pairs}
-
-
 def _weights(module: Any) -> dict[str, Any]:
-    return {path: v for path, v in _variables(module).items() if not isinstance(v, nnx.RngState)}
+    variables = {"/".join(map(str, path)): v for path, v in nnx.iter_graph(module) if isinstance(v, nnx.Variable)}
+    return {path: v for path, v in variables.items() if not isinstance(v, nnx.RngState)}
 
 
 def _data(variable: Any) -> Any:
