@@ -20,7 +20,7 @@ from benchmarks.family import BenchmarkError
 from medplug import build_network, load_run
 from medplug.contracts.architecture import Features
 from medplug.data.decode import resize, to_channels
-from medplug.evaluate.intervals import IntervalSettings, bootstrap_weights, percentile_interval, units
+from medplug.evaluation.intervals import IntervalSettings, bootstrap_weights, percentile_interval, units
 from medplug.files import read_json
 from medplug.pipeline import prepare
 from medplug.plugins.registry import Registry, registry

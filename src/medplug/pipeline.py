@@ -24,9 +24,9 @@ from medplug.data.source import Source, check_classes, read_source
 from medplug.data.split import group_of, make_split, shared_units
 from medplug.data.store import PixelStore, input_shape, open_store
 from medplug.errors import RunError, UsageError
-from medplug.evaluate.intervals import IntervalSettings
-from medplug.evaluate.scores import named_metrics, score
-from medplug.evaluate.tables import write_predictions
+from medplug.evaluation.intervals import IntervalSettings
+from medplug.evaluation.scores import named_metrics, score
+from medplug.evaluation.tables import write_predictions
 from medplug.files import read_json, write_json, write_text
 from medplug.model.apply import predict
 from medplug.model.network import BuiltNetwork, build

@@ -9,7 +9,7 @@ import pytest
 
 import medplug
 from medplug.errors import DataError, RunError, UsageError
-from medplug.evaluate.tables import read_predictions
+from medplug.evaluation.tables import read_predictions
 from medplug.testing.fakes import SimpleCrossEntropy, TinyNet
 
 FILES = {

@@ -28,7 +28,7 @@ def action(parsed: argparse.Namespace) -> int:
     """Run the command."""
     prepare_jax()
     from medplug.api import load_run
-    from medplug.evaluate.tables import write_predictions
+    from medplug.evaluation.tables import write_predictions
     from medplug.progress import Reporter
 
     run = load_run(parsed.run, plugins=load_registry(parsed))

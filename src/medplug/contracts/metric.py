@@ -12,10 +12,35 @@ if TYPE_CHECKING:
 class Metric(Protocol):
     """A figure computed from all predictions of a split, with NumPy on the host.
 
-    Class attributes: ``tasks`` as in a loss; ``higher_is_better``; ``bounds`` (lowest and highest value);
-    ``undefined``, the sentence that explains a NaN; and, if wanted, ``reading``, which completes "the model …" in the
-    report's summary (``{value}`` is the figure in percent, ``{one}`` and ``{other}`` are the classes). Order of the samples does not matter and inputs are not
+    Class attributes: ``tasks`` as in a loss; ``higher_is_better``; ``bounds`` (lowest and highest value, which may be
+    infinite); ``undefined``, the sentence that explains a NaN. Order of the samples does not matter and inputs are not
     changed. What is undefined (a class without samples, N = 1) is NaN, never 0 and never an exception.
+
+    What a metric may have besides, each looked for by name:
+
+    ``reading`` (str)
+        Completes "the model …" in the report's summary: ``{value}`` is the figure in percent, ``{one}`` and
+        ``{other}`` are the classes.
+    ``vectorised`` (bool)
+        ``sample_weight`` may also be ``[R, N]``, R weightings at once; the result is then ``[R]`` or ``[R, K]``.
+    ``micro(targets, probabilities, sample_weight, thresholds)``
+        The figure over all decisions or scores of all classes together, a float.
+    ``average`` (bool)
+        False where a mean over classes says nothing: the macro and weighted figures are then left out.
+    ``inverted_below`` (float)
+        A defined figure below it raises the question whether labels or scores are inverted.
+    ``interval`` (str)
+        How an interval is made: ``"bootstrap"`` (BCa; the default), ``"logit"`` (normal on the logit scale, for
+        figures in (0, 1)), ``"normal"`` (normal on the figure's own scale), or ``"wilson"`` (a share of samples).
+    ``influence(targets, probabilities, thresholds)``
+        Needed by ``"logit"`` and ``"normal"``, used by the others where it is there: ``[N]``, or ``[N, K]`` for a
+        metric with a value per class. Row i is what sample i adds to the error of the figure: for independent samples
+        the sum of squares estimates the variance, and sums within groups give that of clustered samples; the rows of
+        a class sum to 0, and those of unknown labels are 0.
+    ``trials(targets, probabilities, thresholds)``
+        Needed by ``"wilson"``: of how many samples the figure is a share, a float or ``[K]``.
+    ``companion(targets, probabilities, thresholds)``
+        What must be read beside the figure, as ``{NAME: float or [K]}``; such as the value of a perfect model.
     """
 
     tasks: tuple[str, ...]

@@ -8,7 +8,7 @@ from typing import Any
 
 from medplug.config.config import Config
 from medplug.data.split import independence
-from medplug.evaluate.curves import confusion_matrix, label_decisions, roc_curves
+from medplug.evaluation.curves import confusion_matrix, label_decisions, roc_curves
 from medplug.explain.overlay import colour_scale
 from medplug.files import read_json, write_text
 from medplug.report.facts import ExplainedImage, ReportFacts

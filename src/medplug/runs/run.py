@@ -17,9 +17,9 @@ from medplug.data.decode import check_pixels, to_input
 from medplug.data.split import group_of
 from medplug.data.store import ImageFacts, PixelStore
 from medplug.errors import DataError, RunError, UsageError
-from medplug.evaluate.intervals import IntervalSettings
-from medplug.evaluate.scores import named_metrics, score
-from medplug.evaluate.tables import read_predictions
+from medplug.evaluation.intervals import IntervalSettings
+from medplug.evaluation.scores import named_metrics, score
+from medplug.evaluation.tables import read_predictions
 from medplug.files import read_json, write_json
 from medplug.images import ImageError, load_image
 from medplug.model.apply import predict

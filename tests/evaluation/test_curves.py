@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import auc, roc_auc_score
 
 from medplug.errors import DataError, UsageError
-from medplug.evaluate.curves import confusion_matrix, label_decisions, roc_curves
+from medplug.evaluation.curves import confusion_matrix, label_decisions, roc_curves
 from medplug.values import Predictions
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medplug.errors import ParameterError
-from medplug.evaluate.intervals import IntervalSettings, bootstrap_weights, percentile_interval, units
+from medplug.evaluation.intervals import IntervalSettings, bootstrap_weights, percentile_interval, units
 
 GROUPS = st.lists(st.sampled_from(["a", "b", "c", "d", ""]), min_size=1, max_size=30)
 

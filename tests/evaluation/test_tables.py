@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medplug.errors import DataError
-from medplug.evaluate.tables import read_predictions, write_predictions
+from medplug.evaluation.tables import read_predictions, write_predictions
 from medplug.values import Predictions
 
 NAMES = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=8)
@@ -79,7 +79,7 @@ def test_missing_table(tmp_path: Path) -> None:
         read_predictions(tmp_path / "none.csv")
 
 
-@pytest.mark.parametrize(("call", "loaded"), [("import medplug.evaluate.tables", False), ("import sklearn", True)])
+@pytest.mark.parametrize(("call", "loaded"), [("import medplug.evaluation.tables", False), ("import sklearn", True)])
 def test_tables_import_neither_scikit_learn_nor_jax(call: str, loaded: bool) -> None:
     """The second case shows that the check can fail."""
     code = f"{call}\nimport sys\nprint(bool({{'sklearn', 'jax'}} & set(sys.modules)))"

@@ -9,8 +9,8 @@ import pytest
 from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
 
 from medplug.errors import ContractError, DataError, UsageError
-from medplug.evaluate.intervals import IntervalSettings
-from medplug.evaluate.scores import score
+from medplug.evaluation.intervals import IntervalSettings
+from medplug.evaluation.scores import score
 from medplug.values import Predictions
 
 QUICK = IntervalSettings(resamples=100)

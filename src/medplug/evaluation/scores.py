@@ -10,7 +10,7 @@ import numpy as np
 
 from medplug.contracts.metric import Metric
 from medplug.errors import ContractError, DataError, UsageError
-from medplug.evaluate.intervals import IntervalSettings, Units, bootstrap_weights, percentile_interval, units
+from medplug.evaluation.intervals import IntervalSettings, Units, bootstrap_weights, percentile_interval, units
 from medplug.values import Predictions
 
 
