@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import experiments, running, startup, table
+from benchmarks import coverage, experiments, running, scoring, startup, table
 from benchmarks.family import BenchmarkError, Family, MissingDataError, Options
 from benchmarks.records import ROOT, keep, read_records
 from medplug.errors import MedplugError
@@ -17,12 +17,14 @@ from medplug.files import write_text
 FAMILIES: dict[str, Family] = {
     running.FAMILY: Family(experiments.names, experiments.describe, running.run, table.experiments_section),
     startup.FAMILY: Family(startup.names, startup.describe, startup.run, startup.section),
+    scoring.FAMILY: Family(scoring.names, scoring.describe, scoring.run, scoring.section),
+    coverage.FAMILY: Family(coverage.names, coverage.describe, coverage.run, coverage.section),
 }
 """All families by the word that stands in their records; a new one is a module and a row here."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """``list``, ``run`` and ``table``."""
+    """``list``, ``run`` and ``table``, and ``coverage``, which is short for ``run coverage``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Benchmarks of medplug.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     listing = commands.add_parser("list", help="all benchmarks, and whether their data are here")
@@ -39,7 +41,9 @@ def build_parser() -> argparse.ArgumentParser:
         default=ROOT / "RESULTS.md",
         help="where to; the records are kept beside it (default: benchmarks/RESULTS.md)",
     )
-    for command in (listing, runner, tabler):
+    covering = commands.add_parser("coverage", help="short for `run coverage`: how often intervals hold the truth")
+    covering.set_defaults(names=["coverage"])
+    for command in (listing, runner, tabler, covering):
         default = os.environ.get("MEDPLUG_DATA") or None
         command.add_argument(
             "--data",
@@ -58,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 failed, 2 wrong use or data that are not here."""
     parsed = build_parser().parse_args(arguments)
     try:
-        return {"list": _list, "run": _run, "table": _write_table}[parsed.command](parsed)
+        return {"list": _list, "run": _run, "coverage": _run, "table": _write_table}[parsed.command](parsed)
     except (BenchmarkError, MedplugError) as error:
         print(f"benchmarks: error: {error}", file=sys.stderr)
         return 1

@@ -11,12 +11,19 @@ from medplug.config import Config, load_recipe
 from medplug.config.config import SECTION_OF, from_assignments
 from medplug.data.arrays import ArrayReader
 from medplug.errors import DataError, UsageError
+from medplug.evaluation.foreign import match
+from medplug.evaluation.scores import named_metrics
+from medplug.evaluation.sheets import LabelTable
+from medplug.evaluation.tables import PredictionTable
 from medplug.model.network import BuiltNetwork, build
 from medplug.pipeline import run_pipeline
 from medplug.plugins.registry import Registry, registry
-from medplug.progress import Reporter
+from medplug.progress import Reporter, quiet_reporter
 from medplug.runs import folder as names
+from medplug.runs.comparing import compare_into
+from medplug.runs.foreign import evaluate_foreign
 from medplug.runs.run import Run
+from medplug.values import Predictions, Task
 
 STANDARD = "standard"  # the name of the default recipe; a plugin ships it
 
@@ -61,7 +68,7 @@ class Pipeline:
 
     def config(self) -> Config:
         """The configuration, checked, before any data are seen."""
-        registry_ = self._registry()
+        registry_ = self.registry()
         given = {k: v for k, v in self._components().items() if v is not None}
         by_name = {k: v for k, v in given.items() if _all_names(v)}
         # In one layer with the settings: a later layer that changes `use` would drop the parameters set for it.
@@ -98,7 +105,7 @@ class Pipeline:
             groups: ``[N]``, for images in memory: images with the same value stay in one split.
         """
         config = self.config()
-        registry_ = self._registry()
+        registry_ = self.registry()
         if data is None and not config.source:
             raise UsageError("no data: say what to train on; only a recipe with a source of its own runs without")
         data = config.source if data is None else data
@@ -127,7 +134,8 @@ class Pipeline:
             raise
         return Run(folder, registry_, _instance(self.architecture), reader or _instance(self.reader), config)
 
-    def _registry(self) -> Registry:
+    def registry(self) -> Registry:
+        """The registry that names are looked up in."""
         return self.plugins if self.plugins is not None else registry()
 
     def _components(self) -> dict[str, Any]:
@@ -147,6 +155,89 @@ def load_run(
 ) -> Run:
     """Open a finished run; ``architecture`` and ``reader`` only where they were instances of your own unregistered classes."""
     return Run(folder, registry() if plugins is None else plugins, architecture, reader)
+
+
+def evaluate_predictions(
+    predictions: PredictionTable,
+    labels: LabelTable,
+    *,
+    out: str | Path,
+    groups: Sequence[str] = (),
+    task: Task | None = None,
+    title: str = "Predictions of another tool",
+    recipe: str = STANDARD,
+    settings: Mapping[str, Any] | None = None,
+    metrics: Any = None,
+    plugins: Registry | None = None,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Evaluate predictions of any tool: the same figures, tables and report as a run has.
+
+    Args:
+        predictions, labels: from :mod:`medplug.evaluation`'s ``read_predictions`` and ``read_labels``.
+        out: folder for the files; it must be empty.
+        groups: columns of the labels whose samples belong together (patients).
+        task: ``multiclass`` or ``multilabel``; by default what the labels look like.
+        title: of the report.
+        recipe, settings: as in :class:`Pipeline`; the sections of metrics and evaluation count.
+        metrics: names or instances; by default those of the recipe.
+        plugins: the registry.
+        reporter: tells what happens; silent without one.
+
+    Returns:
+        The content of ``metrics.json``.
+    """
+    reporter = reporter or quiet_reporter()
+    found, metadata, notes = match(predictions, labels, groups=groups, task=task)
+    for note in notes:
+        reporter.say(note)
+    folder = names.claim(out, title, False)
+    config, chosen = _evaluation(found.task, recipe, settings, metrics, plugins)
+    return evaluate_foreign(folder, found, metadata, notes, title, chosen, config, reporter)
+
+
+def compare_runs(
+    runs: Sequence[str | Path] | Mapping[str, Predictions],
+    *,
+    out: str | Path,
+    recipe: str = STANDARD,
+    settings: Mapping[str, Any] | None = None,
+    metrics: Any = None,
+    plugins: Registry | None = None,
+) -> dict[str, Any]:
+    """Compare finished runs, or predictions by name, on the same test images, pair by pair.
+
+    Returns:
+        The content of ``comparison.json``; see :func:`medplug.evaluation.compare`.
+
+    Raises:
+        DataError: the test images or their labels differ.
+    """
+    if not isinstance(runs, Mapping):
+        runs = {name: load_run(path, plugins=plugins).predictions() for name, path in _short_names(runs).items()}
+    if len(runs) < 2:
+        raise UsageError("a comparison needs at least two runs")
+    config, chosen = _evaluation(next(iter(runs.values())).task, recipe, settings, metrics, plugins)
+    return compare_into(names.claim(out, "comparison", False), runs, chosen, config.evaluation, config.seed)
+
+
+def _evaluation(
+    task: Task, recipe: str, settings: Mapping[str, Any] | None, metrics: Any, plugins: Registry | None
+) -> tuple[Config, dict[str, Any]]:
+    """The configuration of an evaluation without training, and the metrics for its task by name."""
+    pipeline = Pipeline(recipe=recipe, settings=settings or {}, metrics=metrics, plugins=plugins)
+    config = pipeline.config()
+    made = config.make_all("metric", pipeline.registry(), task)
+    return config, named_metrics([(name, metric) for name, metric in made if task in metric.tasks])
+
+
+def _short_names(runs: Sequence[str | Path]) -> dict[str, str | Path]:
+    """The folders by their names, or by their whole paths where names repeat."""
+    short = [Path(run).name for run in runs]
+    found = {str(run) if short.count(name) > 1 else name: run for name, run in zip(short, runs, strict=True)}
+    if len(found) != len(runs):
+        raise UsageError("a run is named twice")
+    return found
 
 
 def make(kind: str, name: str, **parameters: Any) -> Any:

@@ -8,7 +8,7 @@ decoded, so that weights that are missing or do not fit are told at once.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,28 +17,32 @@ import numpy as np
 
 from medplug.config import Config, to_toml
 from medplug.config.files import parse_recipe
-from medplug.data.batches import Loader
+from medplug.data.batches import Batch, Loader
 from medplug.data.checks import CheckReport, check_data
 from medplug.data.decode import DecodeOptions
 from medplug.data.source import Source, check_classes, read_source
 from medplug.data.split import group_of, make_split, shared_units
 from medplug.data.store import PixelStore, input_shape, open_store
-from medplug.errors import RunError, UsageError
-from medplug.evaluation.intervals import IntervalSettings
+from medplug.errors import DataError, RunError, UsageError
+from medplug.evaluation.decision import DecisionRules
+from medplug.evaluation.novelty import REFERENCE_LIMIT
 from medplug.evaluation.scores import named_metrics, score
-from medplug.evaluation.tables import write_predictions
+from medplug.evaluation.subgroups import chosen_columns
+from medplug.evaluation.tables import RESERVED, write_predictions
+from medplug.explain.select import confident_errors
 from medplug.files import read_json, write_json, write_text
-from medplug.model.apply import predict
+from medplug.model.apply import outputs, outputs_function
 from medplug.model.network import BuiltNetwork, build
 from medplug.params import parameters
 from medplug.plugins.events import Events
 from medplug.plugins.registry import Registry
 from medplug.progress import Reporter
 from medplug.runs import folder as names
-from medplug.runs.explaining import explain_split
+from medplug.runs.evaluating import Part, decide, evaluate_into, save_rules
+from medplug.runs.explaining import explain_rows, explain_split
 from medplug.runs.manifest import describe_run, now
 from medplug.runs.model import ModelCard, save_model
-from medplug.runs.reporting import write_report
+from medplug.runs.reporting import split_independence, write_report
 from medplug.runs.telling import say_data, say_results
 from medplug.seeds import child_seed
 from medplug.train.checkpoint import Checkpoints
@@ -80,6 +84,7 @@ def run_pipeline(
     """
     config.check_components(registry)
     source = read_source(data, config, registry)
+    _check_names(source, config)
     made = _make_components(config, source, registry)
     config, decode = _decode_options(config, made["architecture"][0][1])
     network = _build(config, source, made, decode, reporter)
@@ -117,6 +122,17 @@ def _prepare_pixels(config: Config, source: Source, decode: DecodeOptions, repor
     check_classes(index, f"{source.typed}{_left_out(report.skipped)}")
     split = make_split(index, report.identical, config.split, config.seed)
     return Prepared(source, index, store, report, split, decode)
+
+
+def _check_names(source: Source, config: Config) -> None:
+    """What would end a run only after its training."""
+    reserved = [name for name in source.index.classes if name.startswith(RESERVED)]
+    if reserved:
+        raise DataError(
+            f"{source.typed}: a class cannot be called {reserved[0]!r}: names that begin with {RESERVED} are columns that "
+            "medplug adds to predictions; rename it"
+        )
+    chosen_columns(source.index.metadata, config.evaluation.subgroups)
 
 
 def _left_out(skipped: Sequence[Skipped]) -> str:
@@ -161,7 +177,8 @@ def _write_data_files(folder: Path, prepared: Prepared) -> None:
     proof = shared_units(prepared.index, prepared.split, prepared.report.identical)
     notes = {"split_notes": list(prepared.split.notes), "shared_between_parts": proof}
     write_json(folder / names.CHECKS, {**prepared.report.to_json(), **notes})
-    names.write_split(folder / names.SPLIT, prepared.index, prepared.split)
+    pixels = [fact.pixels for fact in prepared.store.facts]
+    names.write_split(folder / names.SPLIT, prepared.index, prepared.split, pixels)
 
 
 def _as_planned(folder: Path, config: Config, prepared: Prepared) -> Config:
@@ -283,45 +300,71 @@ class _Run:
         return {name: float("nan") if f["value"] is None else f["value"] for name, f in found.items()}
 
     def finish(self, result: FitResult) -> None:
-        """Save, predict, score, explain, report."""
+        """Save, predict, decide on validation, score the test part, explain, report."""
         save_model(self.folder, self.network, self._card(result))
-        predictions = {part: self._predict(part) for part in names.PREDICTIONS}
-        for part, found in predictions.items():
-            write_predictions(self.folder / names.PREDICTIONS[part], found)
-        metrics, test = named_metrics(self.made["metric"]), predictions["test"]
-        self.reporter.say("scoring the test split, with bootstrap intervals")
-        evaluation = self.config.evaluation
-        seed = child_seed(self.config.seed, "bootstrap")
-        intervals = IntervalSettings(evaluation.resamples, evaluation.confidence, seed)
-        figures = {"test": score(test, metrics, intervals=intervals)}
-        write_json(self.folder / names.METRICS, figures)
-        self.events.emit("evaluated", run=self.info, split="test", metrics=figures["test"])
-        self.reporter.say("explaining test images")
-        explained = explain_split(
-            self.folder, self.config.rendering, self.prepared.source.reader, self.prepared.index, self.prepared.store,
-            self.prepared.split, test, self.network, self.made["explainer"][0], self.config.seed,
+        forward = outputs_function(self.network, self.prepared.index.task)
+        parts = {part: self._predict(part, forward) for part in names.PREDICTIONS}
+        for part, found in parts.items():
+            write_predictions(self.folder / names.PREDICTIONS[part], found.predictions)
+        test, validation = parts["test"], parts["validation"]
+        rules = self._decide(validation, forward)
+        metrics = named_metrics(self.made["metric"])
+        figures = evaluate_into(
+            self.folder, test, metrics, self.config.evaluation, seed=self.config.seed, rules=rules,
+            independence=split_independence(self.prepared.index, self.config), validation=validation,
+            reporter=self.reporter,
         )  # fmt: skip
+        self.events.emit("evaluated", run=self.info, split="test", metrics=figures["test"])
+        self._explain(test.predictions)
         self.manifest |= {"finished": now(), "seconds": round(time.monotonic() - STARTED, 1)}
         write_json(self.folder / names.MANIFEST, self.manifest)
-        write_report(
-            self.folder, self.prepared.index, self.prepared.split, test, self.config, metrics, explained,
-            result.tested_epoch,
-        )  # fmt: skip
+        write_report(self.folder, metrics)
         self.events.emit("run_ended", run=self.info, metrics=figures)
         say_results(figures["test"], self.folder, self.reporter)
 
-    def _predict(self, part: str) -> Predictions:
+    def _predict(self, part: str, forward: Any) -> Part:
         index, rows = self.prepared.index, self.prepared.split.part(part)
-        batch = min(self.config.training.batch_size, len(rows))
+        found = outputs(forward, self._batches(rows), index.task)
         groups = group_of(index, self.config.split.groups == "respect")
-        return Predictions(
+        predictions = Predictions(
             tuple(index.samples[r] for r in rows),
-            predict(self.network, Loader(self.prepared.store, index.targets, rows, batch).once(), index.task),
+            found.probabilities,
             index.targets[rows],
             index.classes,
             index.task,
             None if groups is None else groups[rows].astype(str),
         )
+        metadata = {name: np.asarray(column)[rows] for name, column in index.metadata.items()}
+        return Part(predictions, metadata, found.energy, found.features)
+
+    def _batches(self, rows: np.ndarray) -> Iterator[Batch]:
+        batch = min(self.config.training.batch_size, len(rows))
+        return Loader(self.prepared.store, self.prepared.index.targets, rows, batch).once()
+
+    def _decide(self, validation: Part, forward: Any) -> DecisionRules:
+        """What the validation part decides, written down before the test part is scored."""
+        settings, train = self.config.evaluation, self.prepared.split.train
+        seed = child_seed(self.config.seed, "decision")
+        features = None
+        if settings.novelty:
+            chosen = np.random.default_rng(seed).permutation(train)[:REFERENCE_LIMIT]
+            self.reporter.say("keeping features of training images, to tell inputs that are unlike them")
+            features = outputs(forward, self._batches(np.sort(chosen)), self.prepared.index.task).features
+        rules = decide(validation, features, settings, seed)
+        save_rules(self.folder, rules)
+        return rules
+
+    def _explain(self, test: Predictions) -> None:
+        """Maps of one test image a class or more, and of the most confident errors."""
+        self.reporter.say("explaining test images")
+        shared = (
+            self.config.rendering, self.prepared.source.reader, self.prepared.index, self.prepared.store,
+            self.prepared.split, test,
+        )  # fmt: skip
+        how = (self.network, self.made["explainer"][0], self.config.seed)
+        explain_split(self.folder, *shared, *how)
+        wrong = confident_errors(test, self.config.rendering.errors)
+        explain_rows(self.folder / names.ERRORS, *shared, wrong, *how)
 
     def _card(self, result: FitResult) -> ModelCard:
         name, architecture = self.made["architecture"][0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -153,6 +153,7 @@ class Predictions:
         classes: K names.
         task: as in :class:`Index`.
         groups: one name per sample: samples with the same one are not independent.
+        columns: further columns of the table, N texts each, under reserved names (``medplug:decision`` …).
     """
 
     samples: tuple[str, ...]
@@ -161,3 +162,4 @@ class Predictions:
     classes: tuple[str, ...]
     task: Task
     groups: np.ndarray | None = None
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)

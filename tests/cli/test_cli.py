@@ -174,7 +174,7 @@ def test_run_predict_explain(fake_file, tmp_path, capsys, rng):
     assert main(["predict", str(out), str(picture), str(tmp_path / "broken.png"), "--plugin", fake_file]) == 0
     shown = capsys.readouterr()
     lines = shown.out.splitlines()
-    assert lines[0] == "sample,class0,class1,class2"
+    assert lines[0].startswith("sample,class0,class1,class2,medplug:decision")
     assert len(lines) == 2
     assert "broken.png is left out: not an image file" in shown.err
     assert main(["predict", str(out), str(picture), "--out", str(tmp_path / "p.csv"), "--plugin", fake_file]) == 0

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from medplug.values import Predictions
+
+sys.path.insert(0, str(Path(__file__).parent))  # the helper module beside the tests
 
 
 class Ranking:

@@ -39,7 +39,7 @@ def test_shape_of_a_figure_and_json(make: Any, metrics: Any) -> None:
     result = score(make(groups=40), metrics, intervals=QUICK)
     figure = result["macro"]["ranking"]
     assert list(figure) == ["value", "low", "high", "method", "excluded"]
-    assert figure["method"] == "95 % percentile bootstrap over 40 groups, 100 resamples"
+    assert figure["method"] == "95 % BCa bootstrap over 40 groups, 100 resamples"
     json.dumps(result, allow_nan=False)
 
 
@@ -77,7 +77,7 @@ def test_copies_of_a_sample_in_one_group_do_not_narrow_the_interval(make: Any, m
     by_group = score(copied, metrics, intervals=QUICK)["macro"]["hits"]
     assert by_group == {
         **score(alone, metrics, intervals=QUICK)["macro"]["hits"],
-        "method": "95 % percentile bootstrap over 60 groups, 100 resamples",
+        "method": "95 % BCa bootstrap over 60 groups, 100 resamples",
     }
     by_sample = score(dataclasses.replace(copied, groups=None), metrics, intervals=QUICK)["macro"]["hits"]
     assert by_sample["high"] - by_sample["low"] < 0.7 * (by_group["high"] - by_group["low"])
@@ -104,7 +104,7 @@ def absent(make: Any) -> Predictions:
 def test_absent_class_is_null_with_a_reason_and_excluded(make: Any, metrics: Any) -> None:
     result = score(absent(make), metrics, intervals=QUICK)
     reason = {"value": None, "reason": "no positive samples in the test split"}
-    assert result["per_class"]["class 2"] == {"n": 0, "ranking": reason, "recall": reason}
+    assert result["per_class"]["class 2"] == {"n": 0, "few": True, "ranking": reason, "recall": reason}
     defined = [result["per_class"][f"class {c}"]["ranking"]["value"] for c in (0, 1, 3)]
     assert result["macro"]["ranking"]["value"] == pytest.approx(np.mean(defined))
     assert result["macro"]["ranking"]["excluded"] == ["class 2"]

@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,24 @@ def test_looks_as_documented(tmp_path: Path) -> None:
         assert next(csv.DictReader(file))["y, z"] == "0.7"
 
 
+def test_reserved_columns_are_written_behind_the_classes_and_left_alone_by_the_reader(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    columns = {"medplug:decision": ["y", "x"], "medplug:energy": ["-1.5", "2"]}
+    found = Predictions(("a", "b"), np.array([[0.25, 0.75], [1.0, 0.0]]), None, ("x", "y"), "multiclass", None, columns)
+    write_predictions(path, found)
+    assert path.read_text().splitlines() == [
+        '"sample","x","y","medplug:decision","medplug:energy"', '"a",0.25,0.75,"y","-1.5"', '"b",1.0,0.0,"x","2"'
+    ]  # fmt: skip
+    table = read_predictions(path)
+    assert (table.classes, table.source) == (("x", "y"), str(path))
+    np.testing.assert_array_equal(table.probabilities, found.probabilities)
+    with pytest.raises(ValueError, match="'decision' for a class"):
+        write_predictions(path, replace(found, columns={"decision": ["y", "x"]}))
+    with pytest.raises(ValueError, match="zip"):
+        write_predictions(path, replace(found, columns={"medplug:decision": ["y"]}))
+    assert read_predictions(path).samples == ("a", "b")
+
+
 def test_a_failure_leaves_the_old_table(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     path.write_text("old")
@@ -63,6 +82,7 @@ def test_a_failure_leaves_the_old_table(tmp_path: Path) -> None:
     [
         ("", "first line"),
         ("name,x\n", "first line"),
+        ("sample,medplug:decision\na,x\n", "first line"),
         ("sample,x,y\na,1\n", "row 1 has 2 cells, the header has 3"),
         ("sample,x\na,1\nb,high\n", r"row 2 \(b\): could not convert"),
     ],

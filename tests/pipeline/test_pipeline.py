@@ -15,6 +15,7 @@ from medplug.testing.fakes import SimpleCrossEntropy, TinyNet
 FILES = {
     "config.toml", "manifest.json", "checks.json", "split.csv", "history.csv", "checkpoints", "weights.safetensors", "model.json",
     "predictions.csv", "predictions.validation.csv", "metrics.json", "report.html", "explanations",
+    "analysis.json", "decision.json", "novelty.safetensors", "tables", "figures", "card.md", "checklist.md", "errors",
 }  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def test_a_run_learns_and_leaves_everything(pipeline, tmp_path, fakes):
     assert len(explained) == 3
 
     opened = medplug.load_run(tmp_path / "run", plugins=fakes)
-    assert opened.evaluate() == test
+    assert opened.evaluate()["test"] == test
     index = opened._run_reader().index("memory")
     row = index.samples.index(table.samples[0])
     image = opened._run_reader().load(index.uris[row])
@@ -84,7 +85,15 @@ def test_multilabel_with_unknown_labels_and_groups(pipeline, tmp_path):
     assert run.task == "multilabel"
     assert "groups" in run.metrics["test"]["macro"]["simple_auc"]["method"]
     rows = list(csv.DictReader((run.folder / "split.csv").open()))
-    assert set(rows[0]) == {"sample", "split", "label:class0", "label:class1", "label:class2", "group:patient"}
+    assert set(rows[0]) == {
+        "sample",
+        "split",
+        "label:class0",
+        "label:class1",
+        "label:class2",
+        "group:patient",
+        "pixels",
+    }
     assert any(r["label:class0"] == "" for r in rows)
     assert len({(r["group:patient"], r["split"]) for r in rows}) == len({r["group:patient"] for r in rows})
 
@@ -296,7 +305,7 @@ def test_own_metrics_and_explainers_stay_with_the_run(pipeline, tmp_path):
             return images[:, None, :, :, 0] * 0 + 1
 
     run = pipeline(metrics=[Half()], explainer=Flat()).fit("memory", out=tmp_path / "run")
-    assert run.evaluate()["macro"]["Half"]["value"] == 0.5
+    assert run.evaluate()["test"]["macro"]["Half"]["value"] == 0.5
     assert len(run.explain()) == 3
 
 

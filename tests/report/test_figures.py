@@ -2,13 +2,34 @@ from __future__ import annotations
 
 import math
 import re
+import xml.etree.ElementTree as ElementTree
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medplug.report.figures import area, epoch_ticks, loss_curves, nice_ticks, phases, roc_panel, scale_bar, whisker
+from medplug.report.figures import (
+    STYLE,
+    ForestRow,
+    all_figures,
+    bars,
+    confusion_matrix,
+    decision_panel,
+    epoch_ticks,
+    forest,
+    loss_curves,
+    nice_ticks,
+    panel_svg,
+    phases,
+    precision_recall_panel,
+    reliability_panel,
+    roc_panel,
+    scale_bar,
+    whisker,
+)
+from medplug.report.figures.axes import fit, text_width
 from medplug.report.markup import listing, name, number, percent, text, words
 
 
@@ -35,12 +56,19 @@ def test_epoch_ticks_are_whole_few_and_apart(first: int, more: int) -> None:
         assert ticks[1] - ticks[0] >= (ticks[2] - ticks[1]) / 2
 
 
+@given(st.text(max_size=80), st.floats(20, 300))
+def test_shortened_text_fits_and_is_a_beginning(words_in: str, width: float) -> None:
+    shown = fit(words_in, width)
+    assert text_width(shown) <= width
+    assert text(words_in).startswith(text(shown.removesuffix("…"))) or shown == words_in or "\\u" in shown
+
+
 def row(epoch: int, phase: str, loss: float, validation: float | None) -> dict:
     return {"epoch": epoch, "phase": phase, "loss": loss, "validation_loss": validation}
 
 
 def paths(svg: str, kind: str) -> list[list[tuple[float, float]]]:
-    found = re.findall(rf'<path class="{kind}" d="M([^"]*)"', svg)
+    found = re.findall(rf'<path class="{kind}" d="M([^"Z]*)Z?"', svg)
     return [[tuple(map(float, point.split())) for point in path.split("L")] for path in found]  # type: ignore[misc]
 
 
@@ -77,14 +105,71 @@ def test_one_epoch_and_a_constant_loss_can_be_drawn() -> None:
     assert len(paths(loss_curves([row(e, "one", 0.3, 0.3) for e in (1, 2, 3)], 1), "line-a")[0]) == 2
 
 
-def test_roc_panel_draws_the_curve_and_stays_small() -> None:
-    svg = roc_panel(([0, 0, 0.5, 1], [0, 0.5, 1, 1]), "x")
-    (x0, y0), *_, (x1, y1) = paths(svg, "line-a")[0]
-    assert (x1 - x0, y0 - y1) == (130, 130)
+def test_roc_panel_draws_the_curve_its_band_and_stays_small() -> None:
+    curve = {"fpr": [0, 0, 0.5, 1], "tpr": [0, 0.5, 1, 1], "low": [0, 0.4, 0.9, 1], "high": [0.1, 0.6, 1, 1]}
+    svg = panel_svg(roc_panel(curve, 130), 130, "x")
+    (x0, y0), (x1, y1), *_, (x3, y3) = paths(svg, "line-a")[0]
+    assert (x3 - x0, y0 - y3) == (130, 130)
+    assert (x1 - x0, y0 - y1) == (0, 65)
+    heights = [(y0 - y) / 130 for x, y in paths(svg, "band-a")[0] if x == x0 + 65]
+    assert sorted(heights) == pytest.approx([0.9, 1.0], abs=0.01)
     many = [i / 50_000 for i in range(50_001)]
-    assert len(roc_panel((many, [m**0.3 for m in many]), "x")) < 8_000
-    assert not paths(roc_panel(None, "x"), "line-a")
-    assert area(([0, 0, 0.5, 1], [0, 0.5, 1, 1])) == pytest.approx(0.875)
+    assert len(panel_svg(roc_panel({"fpr": many, "tpr": [m**0.3 for m in many]}, 130), 130, "x")) < 9_000
+    empty = panel_svg(roc_panel(None, 130), 130, "x")
+    assert not paths(empty, "line-a")
+    assert "not defined" in empty
+
+
+def test_a_curve_that_turns_back_keeps_its_tip() -> None:
+    """Precision may fall and rise at one recall: the lowest point stays."""
+    curve = {"recall": [0.5, 0.5, 0.5], "precision": [1.0, 0.2, 0.8], "prevalence": 0.3}
+    assert len(paths(panel_svg(precision_recall_panel(curve, 100), 100, "x"), "line-a")[0]) == 3
+
+
+def test_decision_curves_end_where_they_fall_below_none_and_begin_again() -> None:
+    curve = {
+        "threshold": [0.1, 0.2, 0.3, 0.4, 0.5], "model": [0.2, 0.1, -0.2, 0.1, 0.1], "all": [0.2, 0.0, -0.3, -0.6, -1.0],
+        "low": [0.1, 0.0, -0.3, 0.0, 0.0], "high": [0.2, 0.2, -0.1, 0.2, 0.2], "prevalence": 0.3,
+    }  # fmt: skip
+    svg = panel_svg(decision_panel(curve, 220), 220, "x")
+    assert len(paths(svg, "line-a")) == 2
+    assert len(paths(svg, "line-b")) == 1
+    left, top, bottom = 42, 6, 226
+    for kind in ("line-a", "line-b", "band-a"):
+        for x, y in (point for path in paths(svg, kind) for point in path):
+            assert left <= x <= left + 220
+            assert top <= y <= bottom
+    # The floor lies at -5 per 100, a quarter of the highest tick: the line from 10 to -20 crosses it half-way.
+    crossing = paths(svg, "line-a")[0][-1]
+    assert crossing == (pytest.approx(left + 220 * 0.25 / 0.5, abs=0.5), bottom)
+
+
+def test_reliability_panel_places_bins_and_skips_empty_ones() -> None:
+    bins = [
+        {"low": 0.0, "high": 0.5, "n": 10, "predicted": 0.25, "observed": 0.5, "observed_low": 0.2, "observed_high": 0.8},
+        {"low": 0.5, "high": 1.0, "n": 0, "predicted": None, "observed": None, "observed_low": None, "observed_high": None},
+    ]  # fmt: skip
+    svg = panel_svg(reliability_panel(bins, None, 200), 200, "x")
+    assert re.findall(r'class="point-a" cx="([\d.]+)" cy="([\d.]+)"', svg) == [(f"{42 + 50}.0", f"{6 + 100}.0")]
+    assert 'd="M92.0 46.0V166.0"' in svg  # from 0.8 to 0.2
+    assert svg.count('class="bars"') == 1
+    assert 'class="point-b"' in panel_svg(reliability_panel(bins, bins, 200), 200, "x")
+
+
+def test_forest_is_in_proportion_and_says_what_is_not_drawn() -> None:
+    rows = [
+        ForestRow("a", 30, {"value": 0.5, "low": 0.0, "high": 1.0}),
+        ForestRow("b", 4, {}, "too few, not shown"),
+    ]
+    svg = forest(rows, "metric", "about", 0.25)
+    (low, high) = re.findall(r'class="span-a" d="M([\d.]+) [\d.]+H([\d.]+)"', svg)[0]
+    dots = re.findall(r'class="point-a" cx="([\d.]+)"', svg)
+    assert float(dots[0]) == pytest.approx((float(low) + float(high)) / 2, abs=0.1)
+    assert len(dots) == 1
+    assert "too few, not shown" in svg
+    reference = re.findall(r'class="chance" d="M([\d.]+)', svg)
+    assert float(reference[0]) == pytest.approx(float(low) + 0.25 * (float(high) - float(low)), abs=0.1)
+    assert forest([ForestRow("a", 3, {"value": None})], "metric", "about") == ""
 
 
 def test_whisker_is_in_proportion() -> None:
@@ -94,9 +179,63 @@ def test_whisker_is_in_proportion() -> None:
     assert 'aria-label="0.500, interval 0.250 to 0.750"' in svg
 
 
+def test_confusion_matrix_shades_by_row_share() -> None:
+    svg = confusion_matrix(("a", "b"), [[3, 1], [0, 0]])
+    assert re.findall(r'fill-opacity="([\d.]+)"', svg) == ["0.750", "0.250"]
+    assert svg.count('class="frame"') == 2
+    assert ">75 %<" in svg
+    assert svg.count(">–<") == 2  # a class without images has no shares
+
+
+def test_bars_are_in_proportion() -> None:
+    widths = [
+        float(w) for w in re.findall(r'class="fill-a"[^>]* width="([\d.]+)"', bars([("a", 30), ("b", 10)], "n", ""))
+    ]
+    assert widths[0] == pytest.approx(3 * widths[1], abs=0.2)
+    assert bars([("a", 0)], "n", "") == ""
+
+
 def test_scale_bar_has_the_highest_on_top() -> None:
     fills = re.findall(r'y="([\d.]+)"[^>]*fill="(#\w+)"', scale_bar(("#000000", "#808080", "#ffffff")))
     assert [f for _, f in sorted(fills, key=lambda p: float(p[0]))] == ["#ffffff", "#808080", "#000000"]
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_all_figures_are_drawings_of_their_own(
+    task: str, invent: Any, findings: tuple[str, ...], evil_names: Any
+) -> None:
+    """XML of the small vocabulary, whose classes all have a rule in the style; names are safe as file names."""
+    styled = set(re.findall(r"^\.([\w-]+) \{", STYLE, re.MULTILINE))
+    for classes in (findings, evil_names):
+        facts = invent(classes, task=task)
+        drawings = all_figures(facts)
+        expected = {"training", "roc", "precision_recall", "decision_curves", "calibration", "classes", "conformal_sets", "subgroups_sex"}  # fmt: skip
+        assert set(drawings) == expected | ({"confusion"} if task == "multiclass" else set())
+        for title, drawing in drawings.items():
+            assert re.fullmatch(r"[a-z0-9_]+", title)
+            root = ElementTree.fromstring(drawing)
+            assert root.tag == "svg"
+            _, _, width, height = map(float, root.attrib["viewBox"].split())
+            for element in root:
+                assert element.tag in {"path", "rect", "circle", "text"}
+                assert element.attrib.get("class", "grid") in styled, element.attrib
+                assert re.fullmatch("[MLHVZ0-9. -]*", element.attrib.get("d", "")), element.attrib
+                if element.tag == "text":
+                    assert 0 <= float(element.attrib["x"]) <= width
+                    assert 0 <= float(element.attrib["y"]) <= height
+
+
+def test_the_style_of_exports_is_plain() -> None:
+    assert "var(" not in STYLE
+    assert "@media" not in STYLE
+    assert "--" not in STYLE
+
+
+def test_subgroups_of_columns_that_differ_in_signs_only_keep_apart(invent: Any) -> None:
+    facts = invent()
+    column = facts.analysis["subgroups"]["sex"]
+    facts = invent(analysis={**facts.analysis, "subgroups": {"a/b": column, "a b": column, "\u00e4": column}})
+    assert sum(title.startswith("subgroups") for title in all_figures(facts)) == 3
 
 
 def test_words() -> None:

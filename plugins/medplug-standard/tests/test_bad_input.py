@@ -258,4 +258,6 @@ def test_odd_class_names(cli: Run, tmp_path: Path) -> None:
     assert "<b>x" not in page
     image = next((tmp_path / "data" / "<b>x").iterdir())
     table = csv.reader(io.StringIO(cli("predict", out, image).out))
-    assert next(table) == ["sample", *sorted(classes)]
+    head = next(table)
+    assert head[: len(classes) + 1] == ["sample", *sorted(classes)]
+    assert all(name.startswith("medplug:") for name in head[len(classes) + 1 :])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from metric_helpers import ISIC, sample
 from sklearn import metrics as sk
 
 from medplug_standard.metrics.accuracy import Accuracy, AccuracyOvr, BalancedAccuracy
@@ -15,19 +16,6 @@ from medplug_standard.metrics.roc_auc import RocAuc
 NAN = float("nan")
 EVERY = [Accuracy(), BalancedAccuracy(), AccuracyOvr(), F1(), Sensitivity(), Specificity(), RocAuc()]
 TASKS = ["multiclass", "multilabel"]
-
-
-def sample(task: str, seed: int, n: int = 60, k: int = 4, unknown: float = 0.0) -> tuple[np.ndarray, ...]:
-    """Targets, probabilities with ties, weights of which some are 0."""
-    rng = np.random.default_rng(seed)
-    weights = rng.choice([0.0, 0.5, 1.0, 2.0], n)
-    if task == "multiclass":
-        probabilities = rng.integers(1, 5, (n, k)).astype(float)
-        probabilities /= probabilities.sum(1, keepdims=True)
-        return np.eye(k, dtype=np.float32)[rng.integers(0, k, n)], probabilities, weights
-    targets = (rng.random((n, k)) < 0.4).astype(np.float32)
-    targets[rng.random((n, k)) < unknown] = np.nan
-    return targets, np.round(rng.random((n, k)), 1), weights
 
 
 def decisions(task: str, probabilities: np.ndarray) -> np.ndarray:
@@ -85,21 +73,6 @@ def test_accuracies_like_scikit_learn(weighted: bool) -> None:
     targets, probabilities, _ = sample("multilabel", 7)
     expected = sk.accuracy_score(targets > 0.5, probabilities >= 0.5, sample_weight=w)
     np.testing.assert_allclose(Accuracy()(targets, probabilities, w), expected)
-
-
-# Mayer et al., dermatoscopy (ISIC 2019): truth in rows, AK BCC BKL DF MEL NV SCC VASC.
-ISIC = np.array(
-    [
-        [102, 29, 16, 1, 6, 2, 17, 0],
-        [54, 489, 36, 8, 20, 7, 49, 2],
-        [48, 32, 327, 6, 38, 43, 30, 1],
-        [0, 3, 1, 38, 1, 3, 2, 0],
-        [40, 37, 84, 10, 593, 117, 20, 4],
-        [20, 83, 177, 28, 318, 1916, 16, 16],
-        [18, 27, 4, 0, 1, 1, 74, 0],
-        [0, 2, 0, 1, 0, 1, 2, 45],
-    ]
-)
 
 
 def test_published_confusion_matrix() -> None:

@@ -44,9 +44,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "batch_norm": "batch", "early_stopping": 12, "tested_weights": "last",
         "plateau_patience": 5, "plateau_factor": 0.1, "plateau_min_delta": 1e-4, "plateau_minimum": 1e-7,
     },
-    "evaluation": {"resamples": 1000, "confidence": 0.95},
+    "evaluation": {
+        "resamples": 1000, "confidence": 0.95, "calibration": "auto", "thresholds": "youden", "target": 0.9, "beta": 1.0,
+        "miss_cost": 1.0, "alarm_cost": 1.0, "coverage": 0.9, "novelty": True, "prevalences": (0.01, 0.1, 0.5),
+        "subgroups": ("all",), "aggregate": "mean",
+    },
     "rendering": {
-        "images": 1, "explained": "predicted", "every_label": True, "rectify": False, "scaling": "minmax",
+        "errors": 12, "figures": "png", "images": 1, "explained": "predicted", "every_label": True, "rectify": False, "scaling": "minmax",
         "colormap": "jet", "alpha": 0.4, "constant_alpha": True,
     },
 }  # fmt: skip

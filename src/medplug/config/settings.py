@@ -99,10 +99,33 @@ class TrainingSettings:
 
 @component
 class EvaluationSettings:
-    """How figures get their intervals."""
+    """How figures get their intervals, and what is decided on the validation part."""
 
     resamples: int = param("bootstrap resamples", default=1000, ge=50)
     confidence: float = param("coverage that the intervals aim at", default=0.95, gt=0.5, lt=1)
+    calibration: Literal["auto", "none", "temperature", "vector", "isotonic"] = param(
+        "calibrated probabilities, fitted on validation and told beside the plain ones; auto is temperature scaling",
+        default="auto",
+    )
+    thresholds: Literal["none", "youden", "f_beta", "sensitivity", "specificity", "cost"] = param(
+        "rule that chooses the thresholds of the decisions on validation", default="youden"
+    )
+    target: float = param("sensitivity or specificity that those rules of thresholds keep", default=0.9, gt=0, lt=1)
+    beta: float = param("weight of sensitivity against precision in the rule f_beta", default=1.0, gt=0)
+    miss_cost: float = param("cost of a missed case in the rule cost", default=1.0, gt=0)
+    alarm_cost: float = param("cost of a false alarm in the rule cost", default=1.0, gt=0)
+    coverage: float = param("share of cases whose conformal set should hold the label", default=0.9, gt=0.5, lt=1)
+    novelty: bool = param("keep what tells inputs that are unlike the training images", default=True)
+    prevalences: tuple[float, ...] = param(
+        "prevalences at which predictive values are told", default=(0.01, 0.1, 0.5), gt=0, lt=1
+    )
+    subgroups: tuple[str, ...] = param(
+        "metadata columns whose subgroups get figures of their own; all takes every column that has few values",
+        default=("all",),
+    )
+    aggregate: Literal["mean", "median", "max"] = param(
+        "how the images of a group (patient) become one prediction", default="mean"
+    )
 
 
 @component
@@ -110,6 +133,7 @@ class RenderingSettings:
     """How maps are drawn over images."""
 
     images: int = param("explained test images per class", default=1, ge=1)
+    errors: int = param("most confident errors on test images that are explained", default=12, ge=0)
     explained: Literal["predicted", "label"] = param(
         "the class that a map explains in multi-class tasks: the most probable one, or the sample's label",
         default="predicted",
@@ -121,6 +145,9 @@ class RenderingSettings:
     scaling: Literal["max", "minmax"] = param("what a map is divided by: its maximum, or its range", default="max")
     colormap: Literal["magma", "jet"] = param("colours of a map", default="magma")
     alpha: float = param("opacity of the map at its maximum", default=0.6, gt=0, le=1)
+    figures: Literal["png", "svg"] = param(
+        "the report's figures as files: SVG and PNG (300 dpi, a few seconds), or SVG alone", default="png"
+    )
     constant_alpha: bool = param("the same opacity everywhere, also where a map is zero", default=False)
 
 

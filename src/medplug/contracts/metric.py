@@ -27,6 +27,8 @@ class Metric(Protocol):
         The figure over all decisions or scores of all classes together, a float.
     ``average`` (bool)
         False where a mean over classes says nothing: the macro and weighted figures are then left out.
+    ``ideal`` (float)
+        The best value of a metric that is neither better when higher nor when lower, such as a slope of 1.
     ``inverted_below`` (float)
         A defined figure below it raises the question whether labels or scores are inverted.
     ``interval`` (str)
@@ -37,6 +39,8 @@ class Metric(Protocol):
         metric with a value per class. Row i is what sample i adds to the error of the figure: for independent samples
         the sum of squares estimates the variance, and sums within groups give that of clustered samples; the rows of
         a class sum to 0, and those of unknown labels are 0.
+    ``variance`` (str)
+        Whose variance the influence gives, named beside the interval: ``"DeLong"``.
     ``trials(targets, probabilities, thresholds)``
         Needed by ``"wilson"``: of how many samples the figure is a share, a float or ``[K]``.
     ``companion(targets, probabilities, thresholds)``

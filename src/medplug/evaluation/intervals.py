@@ -1,4 +1,4 @@
-"""Percentile bootstrap intervals by sample weights, over groups where samples are not independent."""
+"""What is resampled, and how: bootstrap weights of samples, or of groups where samples are not independent."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from medplug.errors import ParameterError
+
+_MEMORY = 64 * 2**20  # bytes of weights at once
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,25 @@ def bootstrap_weights(drawn: Units, settings: IntervalSettings) -> Iterator[np.n
     Each draws as many units as there are, with replacement, so that all samples of a unit share one weight
     and the weights of the units sum to their number.
     """
+    for weights in weight_matrices(drawn, settings):
+        yield from weights
+
+
+def weight_matrices(drawn: Units, settings: IntervalSettings, classes: int = 1) -> Iterator[np.ndarray]:
+    """The same weights, ``[r, N]`` a few resamples at a time; ``[r, N, classes]`` then takes at most 64 MB."""
     generator = np.random.default_rng(settings.seed)
-    for _ in range(settings.resamples):
+    rows = rows_at_once(len(drawn.codes), classes)
+    for start in range(0, settings.resamples, rows):
+        r = min(rows, settings.resamples - start)
+        picked = generator.integers(0, drawn.count, (r, drawn.count)) + drawn.count * np.arange(r)[:, None]
         # The histogram of uniform draws is the multinomial, ten times faster than Generator.multinomial.
-        counts = np.bincount(generator.integers(0, drawn.count, drawn.count), minlength=drawn.count)
-        yield counts[drawn.codes].astype(np.float64)
+        counts = np.bincount(picked.ravel(), minlength=r * drawn.count).reshape(r, drawn.count)
+        yield counts[:, drawn.codes].astype(np.float64)
+
+
+def rows_at_once(n: int, classes: int) -> int:
+    """How many float64 weightings of ``n`` samples, times ``classes``, fit in the memory that is meant for them."""
+    return max(1, _MEMORY // (8 * max(1, n) * max(1, classes)))
 
 
 def method_text(drawn: Units, settings: IntervalSettings) -> str:

@@ -58,6 +58,21 @@ def select_examples(predictions: Predictions, settings: RenderingSettings, *, se
     return tuple(examples)
 
 
+def confident_errors(predictions: Predictions, count: int) -> tuple[Example, ...]:
+    """The wrong decisions with the highest probability, the surest first, and the class that was taken for right.
+
+    In multi-label tasks a wrong decision is a label predicted with 0.5 or more that is known to be absent.
+    """
+    if predictions.targets is None:
+        raise DataError("errors cannot be told: these predictions have no labels")
+    absent = predictions.targets < 0.5  # unknown labels (NaN) compare as False
+    p = predictions.probabilities
+    decided = p >= 0.5 if predictions.task == "multilabel" else p == p.max(1, keepdims=True)
+    wrong = [(float(p[row, c]), predictions.samples[row], int(row), int(c)) for row, c in np.argwhere(decided & absent)]
+    first = sorted(wrong, key=lambda w: (-w[0], w[1]))[:count]
+    return tuple(Example(c, row, c) for _, _, row, c in first)
+
+
 def _draw(candidates: np.ndarray, used: set[int], count: int, generator: np.random.Generator) -> list[int]:
     shuffled = generator.permutation(candidates).tolist()
     return sorted(shuffled, key=lambda row: row in used)[:count]  # a stable sort: fresh images first

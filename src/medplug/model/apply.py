@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from medplug.contracts.architecture import Features
 from medplug.data.batches import Batch
 from medplug.errors import ContractError
 from medplug.model.network import BuiltNetwork, standardise
@@ -44,6 +45,22 @@ def in_parts(function: Callable[..., Any], *arrays: jax.Array) -> Any:
     return jax.tree.map(lambda r: r.reshape(batch, *r.shape[2:]), results)
 
 
+class Outputs(NamedTuple):
+    """What a network says of N samples.
+
+    Attributes:
+        probabilities: ``[N, K]`` float64.
+        energy: ``[N]`` float64, minus the log of the summed exponentials of the logits (multi-class), or minus the sum
+            of ``log(1 + exp(logit))`` over the labels; high for inputs of which the network makes nothing
+            (Liu et al. 2020; for several labels Wang et al. 2021).
+        features: ``[N, D]`` float32, the features before the classifier, averaged over the image.
+    """
+
+    probabilities: np.ndarray
+    energy: np.ndarray
+    features: np.ndarray
+
+
 def predict(network: BuiltNetwork, batches: Iterable[Batch], task: str) -> np.ndarray:
     """Probabilities ``[N, K]`` float64 of all samples; padding is removed.
 
@@ -51,13 +68,60 @@ def predict(network: BuiltNetwork, batches: Iterable[Batch], task: str) -> np.nd
         ContractError: a probability is not finite.
     """
     forward = forward_function(network, task)
-    parts = [np.asarray(forward(batch.images), np.float64)[batch.mask > 0] for batch in batches]
+    return _checked([np.asarray(forward(batch.images), np.float64)[batch.mask > 0] for batch in batches], task)
+
+
+def outputs(
+    forward: Callable[[Any], tuple[jax.Array, jax.Array, jax.Array]], batches: Iterable[Batch], task: str
+) -> Outputs:
+    """Probabilities of all samples, with what tells how far they are from the training images; padding is removed.
+
+    ``forward`` is made by :func:`outputs_function`, once for as many calls as wanted.
+
+    Raises:
+        ContractError: a probability is not finite.
+    """
+    parts: list[list[np.ndarray]] = [[], [], []]
+    for batch in batches:
+        for column, values in zip(parts, forward(batch.images), strict=True):
+            column.append(np.asarray(values)[batch.mask > 0])
+    found, energy, features = parts
+    checked = _checked([p.astype(np.float64) for p in found], task)
+    return Outputs(checked, np.concatenate(energy).astype(np.float64), np.concatenate(features))
+
+
+def outputs_function(network: BuiltNetwork, task: str) -> Callable[[Any], tuple[jax.Array, jax.Array, jax.Array]]:
+    """uint8 images ``[B, *S, C]`` to probabilities, energy and features as in :class:`Outputs`, compiled once per shape."""
+    graph, state = nnx.split(network.module)
+
+    @jax.jit
+    def forward(state: Any, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        def part(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+            module = nnx.merge(graph, state, copy=True)
+            features = module.features(standardise(x, network.preprocessing))
+            return module.classify(features).astype(jnp.float32), _pooled(features)
+
+        logits, features = in_parts(part, images.astype(jnp.float32) / 255)
+        energy = jax.nn.logsumexp(logits, axis=1) if task == "multiclass" else jax.nn.softplus(logits).sum(1)
+        return probabilities(logits, task), -energy, features
+
+    return lambda images: forward(state, images)
+
+
+def _checked(parts: list[np.ndarray], task: str) -> np.ndarray:
     result = np.concatenate(parts)
     if not np.isfinite(result).all():
         raise ContractError(
             f"{int((~np.isfinite(result)).any(1).sum())} of {len(result)} predictions are not finite; the weights are damaged"
         )
     return result / result.sum(1, keepdims=True) if task == "multiclass" else result
+
+
+def _pooled(features: Any) -> jax.Array:
+    """Features ``[B, *s, D]``, with or without a token, as one vector ``[B, D]`` per image."""
+    spatial, token = features if isinstance(features, Features) else (features, None)
+    mean = spatial.astype(jnp.float32).mean(tuple(range(1, spatial.ndim - 1)))
+    return mean if token is None else jnp.concatenate([mean, token.astype(jnp.float32)], axis=1)
 
 
 def forward_function(network: BuiltNetwork, task: str) -> Callable[[Any], jax.Array]:

@@ -14,55 +14,77 @@ from medplug.report.markup import listing, name, percent, section, text
 
 BUDGET = 3_500_000  # characters of all pictures together: with the rest the page stays under 5 MB
 _EDGES = (360, 280, 220, 160, 112, 80, 56)
+_CAUTION = (
+    "Colour shows where in the image the score of the explained class is sensitive. It does not show where the disease is, "
+    "and a plausible map is no proof of a right answer. Each map has its own scale."
+)
 
 
 def explanations(facts: ReportFacts) -> str:
     """A card for each explained image: original beside overlay, with the colour scale."""
     if not facts.explanations:
         return ""
-    edge, pictures = _pictures(facts.explanations)
-    cards = [
-        _card(e, original, overlay, facts) for e, (original, overlay) in zip(facts.explanations, pictures, strict=True)
-    ]
+    edge, cards = _cards(facts, facts.explanations)
     shown = {e.shown_for for e in facts.explanations}
     absent = [c for c in facts.classes if c not in shown]
     return section(
         "explanations",
         "Explained test images",
-        "<p>Colour shows where in the image the score of the explained class is sensitive. It does not show where the disease "
-        "is, and a plausible map is no proof of a right answer. Each map has its own scale.</p>",
-        f'<div class="cards">{"".join(cards)}</div>',
+        f"<p>{_CAUTION}</p>",
+        cards,
         f"<p>No test image carries the label {listing(absent)}.</p>" if absent else "",
         f'<p class="notes">Pictures are reduced to {edge} pixels; the folder explanations/ has them in full.</p>',
     )
 
 
-def _card(e: ExplainedImage, original: str, overlay: str, facts: ReportFacts) -> str:
-    same = e.explained in e.labels
-    told = f"The map explains {name(e.explained)}, predicted with {percent(e.probability)}"
-    told += "." if same else ', <strong class="differs">which is not its label</strong>.'
-    labels = listing(e.labels, 8) if e.labels else "none"
-    if e.evidence:
-        scale = (
-            f'<div class="bar"><span>{e.high:.2g}</span>{scale_bar(facts.colour_scale)}<span>{e.low:.2g}</span></div>'
-        )
-    else:
-        scale = '<div class="bar"></div>'
-        told += " <strong>No value of the map speaks for the class.</strong>"
+def error_cards(facts: ReportFacts) -> str:
+    """A card for each of the most confident errors, as a part of a section."""
+    if not facts.errors:
+        return ""
+    edge, cards = _cards(facts, facts.errors)
     return (
-        f'<article class="card"><h3>{name(e.shown_for)}</h3><div class="pair">'
-        f'<img alt="test image {text(e.sample)}" src="{original}">'
-        f'<img alt="the same image with the map of {text(e.explained)}" src="{overlay}">{scale if facts.colour_scale else ""}'
-        f'</div><p>{told} Label: {labels}.</p><p class="file">{name(e.sample)} · {text(e.method)}</p></article>'
+        "<h3>The most confident errors</h3><p>Test images whose prediction is furthest from their label, the surest first. The "
+        f"label itself may be wrong. {_CAUTION}</p>{cards}"
+        f'<p class="notes">Pictures are reduced to {edge} pixels.</p>'
     )
 
 
-def _pictures(explained: Sequence[ExplainedImage]) -> tuple[int, list[tuple[str, str]]]:
+def _cards(facts: ReportFacts, shown: Sequence[ExplainedImage]) -> tuple[int, str]:
+    """The edge of the pictures, and the cards. Each gallery of the page has its share of the budget."""
+    share = len(shown) / (len(facts.explanations) + len(facts.errors))
+    edge, pictures = _pictures(shown, round(BUDGET * share))
+    cards = [_card(e, original, overlay, facts) for e, (original, overlay) in zip(shown, pictures, strict=True)]
+    return edge, f'<div class="cards">{"".join(cards)}</div>'
+
+
+def _card(e: ExplainedImage, original: str, overlay: str, facts: ReportFacts) -> str:
+    opening = "The map explains" if overlay else "Predicted:"
+    told = f"{opening} {name(e.explained)}, {'predicted ' if overlay else ''}with {percent(e.probability)}"
+    told += "." if e.explained in e.labels else ', <strong class="differs">which is not its label</strong>.'
+    labels = listing(e.labels, 8) if e.labels else "none"
+    pictures, scale = f'<img alt="test image {text(e.sample)}" src="{original}">', ""
+    if overlay:
+        pictures += f'<img alt="the same image with the map of {text(e.explained)}" src="{overlay}">'
+        if e.evidence and facts.colour_scale:
+            scale = f"<span>{e.high:.2g}</span>{scale_bar(facts.colour_scale)}<span>{e.low:.2g}</span>"
+        if not e.evidence:
+            told += " <strong>No value of the map speaks for the class.</strong>"
+        if facts.colour_scale:
+            pictures += f'<div class="bar">{scale}</div>'
+    return (
+        f'<article class="card"><h4>{name(e.shown_for)}</h4><div class="pair">{pictures}</div>'
+        f'<p>{told} Label: {labels}.</p><p class="file">{name(e.sample)} · {text(e.method)}</p></article>'
+    )
+
+
+def _pictures(explained: Sequence[ExplainedImage], budget: int) -> tuple[int, list[tuple[str, str]]]:
     """Data addresses of all pairs, at the largest edge at which they fit the budget."""
-    reduced = [(_reduce(e.original), _reduce(e.overlay)) for e in explained]
+    reduced = [(_reduce(e.original), _reduce(e.overlay) if e.overlay else None) for e in explained]
     for edge in _EDGES:
-        pairs = [(_address(original, edge), _address(overlay, edge)) for original, overlay in reduced]
-        if sum(len(a) + len(b) for a, b in pairs) <= BUDGET or edge == _EDGES[-1]:
+        pairs = [
+            (_address(original, edge), _address(overlay, edge) if overlay else "") for original, overlay in reduced
+        ]
+        if sum(len(a) + len(b) for a, b in pairs) <= budget or edge == _EDGES[-1]:
             return edge, pairs
     raise AssertionError("the last edge always returns")
 

@@ -13,15 +13,31 @@ _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff]"
 )
 
+_ABBREVIATIONS = frozenset({"auc", "ece", "f1", "mcc", "npv", "ovo", "ovr", "ppv", "roc"})
+
 
 def text(value: object) -> str:
     """Escaped for element content and quoted attributes; invisible characters become visible codes."""
-    return html.escape(_HIDDEN.sub(lambda m: f"\\u{ord(m.group()):04x}", str(value)), quote=True)
+    return html.escape(visible(value), quote=True)
+
+
+def visible(value: object) -> str:
+    """The text with invisible characters as codes, as it will be read."""
+    return _HIDDEN.sub(lambda m: f"\\u{ord(m.group()):04x}", str(value))
 
 
 def name(value: object) -> str:
     """A name from outside, isolated so that right-to-left text cannot reorder what stands around it."""
     return f"<bdi>{text(value)}</bdi>"
+
+
+def label(metric: str) -> str:
+    """A metric's name as words.
+
+    >>> label("roc_auc")
+    'ROC AUC'
+    """
+    return " ".join(w.upper() if w in _ABBREVIATIONS else w for w in metric.split("_"))
 
 
 def number(value: float | None) -> str:

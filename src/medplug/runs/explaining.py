@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from medplug.data.decode import to_channels, to_uint8
 from medplug.data.store import PixelStore
 from medplug.errors import ContractError
 from medplug.explain.overlay import render_map, scale_ends
-from medplug.explain.select import select_examples
-from medplug.files import atomic, write_json
+from medplug.explain.select import Example, select_examples
+from medplug.files import atomic, read_json, write_json
 from medplug.model.apply import explain_function
 from medplug.model.network import BuiltNetwork
 from medplug.report.facts import ExplainedImage
@@ -28,6 +28,7 @@ from medplug.seeds import child_seed
 from medplug.values import Index, Predictions, Split
 
 _BATCH = 8
+_LISTING = "explanations.json"
 _LONGEST = 1024  # pixels of the longer side of a drawn picture; larger originals are shrunk
 
 
@@ -66,8 +67,28 @@ def explain_split(
     seed: int,
 ) -> list[ExplainedImage]:
     """A sample of the test split, one or more images a class, drawn into ``explanations/``."""
+    examples = select_examples(predictions, settings, seed=child_seed(seed, "explanations"))
+    return explain_rows(
+        folder / EXPLANATIONS, settings, reader, index, store, split, predictions, examples, network, explainer, seed
+    )
+
+
+def explain_rows(
+    out: Path,
+    settings: RenderingSettings,
+    reader: Any,
+    index: Index,
+    store: PixelStore,
+    split: Split,
+    predictions: Predictions,
+    examples: Iterable[Example],
+    network: BuiltNetwork,
+    explainer: tuple[str, Any],
+    seed: int,
+) -> list[ExplainedImage]:
+    """Chosen images of the test split, drawn into ``out``."""
     wanted = []
-    for example in select_examples(predictions, settings, seed=child_seed(seed, "explanations")):
+    for example in examples:
         row = int(split.test[example.row])
         wanted.append(
             Wanted(
@@ -80,7 +101,7 @@ def explain_split(
                 probability=float(predictions.probabilities[example.row, example.explained]),
             )
         )
-    return explain_images(folder / EXPLANATIONS, settings, reader, wanted, index.classes, network, explainer, seed)
+    return explain_images(out, settings, reader, wanted, index.classes, network, explainer, seed)
 
 
 def explain_images(
@@ -113,11 +134,13 @@ def explain_images(
         listing.append(
             {
                 "sample": one.sample,
+                "shown_for": classes[one.shown_for],
                 "explained": classes[one.explained],
                 "probability": one.probability,
                 "labels": list(one.labels),
                 "method": method,
                 "raw_range": [overlay.low, overlay.high],
+                "scale": [low, high],
                 "positive_evidence": overlay.evidence,
                 "overlay": f"{stem}.png",
                 "raw": f"{stem}.npz",
@@ -131,15 +154,42 @@ def explain_images(
                 explained=classes[one.explained],
                 probability=one.probability,
                 method=method,
-                original=_png(Image.fromarray(np.broadcast_to(original, (*original.shape[:2], 3)).copy())),
+                original=_png(_picture(original)),
                 overlay=_png(overlay.picture),
                 low=low,
                 high=high,
                 evidence=overlay.evidence,
             )
         )
-    write_json(out / "explanations.json", listing)
+    write_json(out / _LISTING, listing)
     return drawn
+
+
+def read_explained(folder: Path) -> list[ExplainedImage]:
+    """What :func:`explain_images` wrote into a folder; nothing where it wrote nothing."""
+    if not (folder / _LISTING).exists():
+        return []
+    found = []
+    for entry in read_json(folder / _LISTING):
+        with np.load(folder / entry["raw"], allow_pickle=False) as arrays:
+            original = arrays["image"]
+        low, high = entry["scale"]
+        found.append(
+            ExplainedImage(
+                shown_for=entry["shown_for"],
+                sample=entry["sample"],
+                labels=tuple(entry["labels"]),
+                explained=entry["explained"],
+                probability=entry["probability"],
+                method=entry["method"],
+                original=_png(_picture(original)),
+                overlay=(folder / entry["overlay"]).read_bytes(),
+                low=low,
+                high=high,
+                evidence=entry["positive_evidence"],
+            )
+        )
+    return found
 
 
 def compute_maps(
@@ -183,6 +233,10 @@ def _original(reader: Any, one: Wanted, raw: np.ndarray) -> tuple[np.ndarray, np
         image.resize((max(1, round(width * factor)), max(1, round(height * factor))), Image.Resampling.BILINEAR)
     )
     return (shrunk[..., None] if shrunk.ndim == 2 else shrunk), raw
+
+
+def _picture(original: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.broadcast_to(original, (*original.shape[:2], 3)).copy())
 
 
 def _png(picture: Image.Image) -> bytes:

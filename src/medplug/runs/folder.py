@@ -6,6 +6,7 @@ import csv
 import datetime
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from medplug.values import Index, Split
 CONFIG, MANIFEST, CHECKS, SPLIT = "config.toml", "manifest.json", "checks.json", "split.csv"
 HISTORY, METRICS, REPORT, MODEL = "history.csv", "metrics.json", "report.html", "model.json"
 WEIGHTS, CHECKPOINTS, EXPLANATIONS = "weights.safetensors", "checkpoints", "explanations"
+ANALYSIS, DECISION, REFERENCE = "analysis.json", "decision.json", "novelty.safetensors"
+TABLES, FIGURES, ERRORS, EVALUATIONS = "tables", "figures", "errors", "evaluations"
+CARD, CHECKLIST, GROUPS = "card.md", "checklist.md", "predictions.groups.csv"
+HASH_LENGTH = 16  # hexadecimal digits: enough to tell the images of any data set apart
 _NAME_LENGTH = 60  # characters of a default folder's name; DATA may be named longer than file systems allow
 PREDICTIONS = {"test": "predictions.csv", "validation": "predictions.validation.csv"}
 
@@ -31,8 +36,7 @@ def claim(out: str | Path | None, source: str, resume: bool) -> Path:
     if out is None:
         if resume:
             raise UsageError("--resume needs --out: the folder of the run to go on with")
-        stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(source).name or source).strip("-")[:_NAME_LENGTH] or "run"
-        return _fresh(Path("runs", f"{stem}-{datetime.datetime.now():%Y%m%d-%H%M%S}"))
+        return fresh(Path("runs"), source)
     folder = Path(out)
     try:
         if folder.exists() and not folder.is_dir():
@@ -49,8 +53,10 @@ def claim(out: str | Path | None, source: str, resume: bool) -> Path:
     return folder
 
 
-def _fresh(wanted: Path) -> Path:
-    """A folder made for this run alone, also where several start in the same second."""
+def fresh(parent: Path, source: str) -> Path:
+    """A folder named by data and time, made for this run alone, also where several start in the same second."""
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(source).name or source).strip("-")[:_NAME_LENGTH] or "run"
+    wanted = parent / f"{stem}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     for number in range(1, 1000):
         folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
         try:
@@ -81,27 +87,35 @@ class SplitTable:
         parts: N of ``train``, ``validation``, ``test`` or ``""``.
         targets: ``[N, K]`` float32, NaN for unknown.
         groups: columns by name.
+        pixels: the beginning of each image's hash, empty where it was not written.
+        metadata: further columns by name, float64 with NaN for gaps where every cell is a number, else text.
     """
 
     samples: tuple[str, ...]
     parts: tuple[str, ...]
     targets: np.ndarray
     groups: dict[str, np.ndarray]
+    metadata: dict[str, np.ndarray]
+    pixels: tuple[str, ...] = ()
 
 
-def write_split(path: Path, index: Index, split: Split) -> None:
-    """``sample,split``, then ``label`` (multi-class) or one ``label:NAME`` column a label, then one ``group:NAME`` column a group."""
+def write_split(path: Path, index: Index, split: Split, pixels: Sequence[str] = ()) -> None:
+    """``sample,split``, the hash of the pixels where it is known, then ``label`` (multi-class) or one ``label:NAME`` column a label, then one ``group:NAME`` column a group and one ``metadata:NAME`` column each."""
     multiclass = index.task == "multiclass"
     labels = ["label"] if multiclass else [f"label:{c}" for c in index.classes]
     with atomic(path, errors="surrogateescape") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["sample", "split", *labels, *(f"group:{g}" for g in index.groups)])
+        further = [*(f"group:{g}" for g in index.groups), *(f"metadata:{m}" for m in index.metadata)]
+        columns = [*index.groups.values(), *(_cells(column) for column in index.metadata.values())]
+        hashed = ["pixels"] if pixels else []
+        writer.writerow(["sample", "split", *hashed, *labels, *further])
         for row, (name, part) in enumerate(zip(index.samples, split.names(len(index)), strict=True)):
             if multiclass:
                 cells = [index.classes[int(index.targets[row].argmax())]]
             else:
                 cells = ["" if np.isnan(t) else f"{t:g}" for t in index.targets[row]]
-            writer.writerow([name, part, *cells, *(column[row] for column in index.groups.values())])
+            known = [pixels[row][:HASH_LENGTH]] if pixels else []
+            writer.writerow([name, part, *known, *cells, *(column[row] for column in columns)])
 
 
 def read_split(path: Path, classes: tuple[str, ...]) -> SplitTable:
@@ -117,9 +131,29 @@ def read_split(path: Path, classes: tuple[str, ...]) -> SplitTable:
     else:
         cells = [[r[f"label:{c}"] for c in classes] for r in rows]
         targets = np.array([[float(c) if c else np.nan for c in row] for row in cells], np.float32)
-    names = [k for k in (rows[0] if rows else {}) if k.startswith("group:")]
-    groups = {k.removeprefix("group:"): np.array([r[k] for r in rows]) for k in names}
-    return SplitTable(tuple(r["sample"] for r in rows), tuple(r["split"] for r in rows), targets, groups)
+    groups = _columns(rows, "group:")
+    metadata = {name: _numbers(column) for name, column in _columns(rows, "metadata:").items()}
+    pixels = tuple(r["pixels"] for r in rows) if rows and "pixels" in rows[0] else ()
+    return SplitTable(
+        tuple(r["sample"] for r in rows), tuple(r["split"] for r in rows), targets, groups, metadata, pixels
+    )
+
+
+def _columns(rows: list[dict[str, str]], prefix: str) -> dict[str, np.ndarray]:
+    names = [k for k in (rows[0] if rows else {}) if k.startswith(prefix)]
+    return {k.removeprefix(prefix): np.array([r[k] for r in rows]) for k in names}
+
+
+def _cells(column: np.ndarray) -> list[str]:
+    """Text of a column of metadata; a gap in a column of numbers is empty."""
+    return ["" if cell != cell else str(cell) for cell in column.tolist()]  # noqa: PLR0124 - NaN differs from itself
+
+
+def _numbers(column: np.ndarray) -> np.ndarray:
+    try:
+        return np.array([float(cell) if cell else np.nan for cell in column.tolist()])
+    except ValueError:
+        return column
 
 
 def write_history(path: Path, history: list[dict[str, object]]) -> None:

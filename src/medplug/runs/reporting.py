@@ -1,20 +1,31 @@
-"""From the files of a run to its report."""
+"""From the files of a run to its report, model card, checklist and figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medplug.config.config import Config
+from medplug.config.files import parse_recipe
+from medplug.config.settings import RenderingSettings
 from medplug.data.split import independence
-from medplug.evaluation.curves import confusion_matrix, label_decisions, roc_curves
 from medplug.explain.overlay import colour_scale
 from medplug.files import read_json, write_text
-from medplug.report.facts import ExplainedImage, ReportFacts
+from medplug.report.card import model_card
+from medplug.report.checklist import checklist_markdown, fill_checklists
+from medplug.report.export import write_figures
+from medplug.report.facts import ReportFacts
+from medplug.report.figures import all_figures
 from medplug.report.page import render_report
 from medplug.runs import folder as names
-from medplug.values import SPLITS, Index, Predictions, Split
+from medplug.runs.explaining import read_explained
+from medplug.runs.folder import SplitTable
+from medplug.runs.model import load_card
+from medplug.values import SPLITS, Index
 
 _INDEPENDENCE = {
     "group": "Known groups ({groups}) and pixel-identical images are never shared between training and test.",
@@ -23,51 +34,81 @@ _INDEPENDENCE = {
         "may lie on both sides, which makes results look better than they are."
     ),
 }
+_LEVELS = {"group": "group (given)", "image": "image"}
 
 
-def write_report(
-    folder: Path,
-    index: Index,
-    split: Split,
-    predictions: Predictions,
-    config: Config,
-    metrics: Mapping[str, Any],
-    explanations: Sequence[ExplainedImage],
-    tested_epoch: int,
-) -> None:
-    """Write ``report.html`` from what the run folder holds and the values at hand."""
-    multiclass = index.task == "multiclass"
-    curves = roc_curves(predictions)
-    checks = read_json(folder / names.CHECKS)
-    manifest = read_json(folder / names.MANIFEST)
-    decisions = None if multiclass else label_decisions(predictions).tolist()
+def split_independence(index: Index, config: Config) -> dict[str, str]:
+    """How independent test images are of training images: ``level`` in a word or two, ``text`` as a sentence."""
+    kind = independence(index, config.split)
+    return {"level": _LEVELS[kind], "text": _INDEPENDENCE[kind].format(groups=", ".join(index.groups))}
+
+
+def write_report(folder: Path, metrics: Mapping[str, Any]) -> Path:
+    """Write ``report.html``, ``card.md``, ``checklist.md`` and ``figures/`` from what the run folder holds.
+
+    Args:
+        folder: of a run that has been evaluated.
+        metrics: by name, for what they say in plain words.
+    """
+    config = _config(folder)
+    facts = run_facts(folder, metrics, config)
+    write_page(folder, facts, config.rendering)
+    write_text(folder / names.CARD, model_card(facts))
+    return folder / names.REPORT
+
+
+def write_page(folder: Path, facts: ReportFacts, settings: RenderingSettings) -> Path:
+    """Write the page, the checklist and the figures of these facts."""
+    write_text(folder / names.REPORT, render_report(facts))
+    write_text(folder / names.CHECKLIST, checklist_markdown(facts.checklists))
+    write_figures(all_figures(facts), folder / names.FIGURES, settings.figures == "png")
+    return folder / names.REPORT
+
+
+def run_facts(folder: Path, metrics: Mapping[str, Any], config: Config) -> ReportFacts:
+    """Everything that stands in the report of a run, read from its folder."""
+    card = load_card(folder)
+    checks, manifest = read_json(folder / names.CHECKS), read_json(folder / names.MANIFEST)
+    figures, analysis = read_json(folder / names.METRICS), read_json(folder / names.ANALYSIS)
+    split = names.read_split(folder / names.SPLIT, card.classes)
     facts = ReportFacts(
-        title=f"{_short(manifest['source'])}: {len(index.classes)} classes",
-        task=index.task,
-        classes=index.classes,
-        metrics=read_json(folder / names.METRICS),
-        split_sizes={part: len(split.part(part)) for part in SPLITS},
-        split_counts={part: _counts(index, split, part) for part in SPLITS},
-        independence=_INDEPENDENCE[independence(index, config.split)].format(groups=", ".join(index.groups)),
-        split_notes=split.notes,
+        title=f"{_short(manifest['source'])}: {len(card.classes)} classes",
+        task=card.task,
+        classes=card.classes,
+        metrics=figures,
+        analysis=analysis,
+        split_sizes={part: split.parts.count(part) for part in SPLITS},
+        split_counts={part: _counts(split, card.classes, part) for part in SPLITS},
+        independence=figures["test"]["independence"]["text"],
+        independence_level=figures["test"]["independence"]["level"],
+        split_notes=checks["split_notes"],
         checks=checks,
         history=names.read_history(folder / names.HISTORY),
-        tested_epoch=tested_epoch,
-        roc={
-            name: None if curve is None else (curve.false_positive_rate.tolist(), curve.true_positive_rate.tolist())
-            for name, curve in curves.items()
-        },
-        confusion=confusion_matrix(predictions).tolist() if multiclass else None,
-        decisions=decisions,
-        thresholds=None if multiclass else [0.5] * len(index.classes),
-        explanations=explanations,
+        tested_epoch=card.tested_epoch,
+        explanations=read_explained(folder / names.EXPLANATIONS),
+        errors=read_explained(folder / names.ERRORS),
         colour_scale=colour_scale(config.rendering),
-        readings={name: metric.reading for name, metric in metrics.items() if getattr(metric, "reading", "")},
-        confidence=config.evaluation.confidence,
+        readings=readings(metrics),
+        confidence=analysis.get("confidence", config.evaluation.confidence),  # `evaluate --set` may have changed it
         manifest=manifest,
         config=(folder / names.CONFIG).read_text("utf-8"),
     )
-    write_text(folder / names.REPORT, render_report(facts))
+    return with_checklists(facts)
+
+
+def _config(folder: Path) -> Config:
+    path = folder / names.CONFIG
+    return Config.from_layers(parse_recipe(path.read_text("utf-8"), str(path)))
+
+
+def readings(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """What metrics say in plain words, by name."""
+    return {name: metric.reading for name, metric in metrics.items() if getattr(metric, "reading", "")}
+
+
+def with_checklists(facts: ReportFacts) -> ReportFacts:
+    """The facts with the items of reporting guidelines that they fill."""
+    return replace(facts, checklists=fill_checklists(facts))
 
 
 def _short(source: str) -> str:
@@ -76,6 +117,7 @@ def _short(source: str) -> str:
     return "/".join(path.parts[-2:]) if path.suffix else path.name or source
 
 
-def _counts(index: Index, split: Split, part: str) -> dict[str, int]:
-    counts = index.take(split.part(part)).class_counts()[:, 0]
-    return {name: int(n) for name, n in zip(index.classes, counts, strict=True)}
+def _counts(split: SplitTable, classes: tuple[str, ...], part: str) -> dict[str, int]:
+    rows = np.array([p == part for p in split.parts], bool)
+    counts = (split.targets[rows] >= 0.5).sum(0)  # NaN compares as False
+    return {name: int(n) for name, n in zip(classes, counts, strict=True)}

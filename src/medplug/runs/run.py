@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,30 +12,40 @@ from typing import Any
 import numpy as np
 
 from medplug.config import Config
+from medplug.config.config import SECTION_OF, from_assignments
 from medplug.config.files import parse_recipe
-from medplug.data.arrays import with_channels
 from medplug.data.batches import Loader
 from medplug.data.decode import check_pixels, to_input
 from medplug.data.split import group_of
-from medplug.data.store import ImageFacts, PixelStore
+from medplug.data.store import PixelStore
 from medplug.errors import DataError, RunError, UsageError
-from medplug.evaluation.intervals import IntervalSettings
-from medplug.evaluation.scores import named_metrics, score
+from medplug.evaluation.aggregate import by_group
+from medplug.evaluation.decision import DecisionRules
+from medplug.evaluation.scores import named_metrics
 from medplug.evaluation.tables import read_predictions
-from medplug.files import read_json, write_json
+from medplug.files import read_json
 from medplug.images import ImageError, load_image
-from medplug.model.apply import predict
+from medplug.model.apply import Outputs, outputs, outputs_function
 from medplug.model.network import BuiltNetwork
 from medplug.plugins.registry import Registry
 from medplug.progress import Reporter, quiet_reporter
 from medplug.report.facts import ExplainedImage
 from medplug.runs import folder as names
+from medplug.runs.elsewhere import evaluate_data
+from medplug.runs.evaluating import Part, decide, evaluate_into, read_rules, save_rules
 from medplug.runs.explaining import Wanted, explain_images
+from medplug.runs.inputs import Loaded, expand, groups_of, nothing_readable
 from medplug.runs.model import ModelCard, load_card, load_network
+from medplug.runs.reporting import split_independence, write_report
 from medplug.seeds import child_seed
 from medplug.values import Index, Predictions, Skipped
 
-IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+def _unregistered(config: Config) -> list[str]:
+    """The metrics that were instances of classes that no registry knows, by the name that stands in their place."""
+    uses = config.uses("metric")
+    named = uses if isinstance(uses, (list, tuple)) else ()
+    return [use for use in named if isinstance(use, str) and use.startswith("unregistered:")]
 
 
 class Run:
@@ -44,6 +56,7 @@ class Run:
         card: classes, task, architecture, preprocessing.
         skipped: images that the last ``predict`` or ``explain`` could not read.
         explained_into: folder of the pictures of the last ``explain``.
+        evaluated_into: folder of the files of the last ``evaluate``.
     """
 
     def __init__(
@@ -58,6 +71,7 @@ class Run:
         self.card: ModelCard = load_card(self.folder)
         self.skipped: tuple[Skipped, ...] = ()
         self.explained_into = self.folder / names.EXPLANATIONS
+        self.evaluated_into = self.folder
         self._registry, self._architecture, self._reader = registry, architecture, reader
         if config is not None:  # with instances of the user's own, which no file can hold
             self.config = config
@@ -98,32 +112,79 @@ class Run:
 
     # ------------------------------------------------------------ predicting
 
-    def predict(self, images: Any, batch_size: int = 32, reporter: Reporter | None = None) -> Predictions:
-        """Probabilities of new images.
+    def predict(
+        self,
+        images: Any,
+        batch_size: int = 32,
+        groups: Mapping[str, str] | None = None,
+        reporter: Reporter | None = None,
+    ) -> Predictions:
+        """Probabilities of new images, with the run's decisions in ``columns``.
 
         Args:
             images: paths (folders are searched for image files), one path, or arrays ``[*S, C]``.
             batch_size: images at once.
+            groups: the group (patient) of each image, by its name or path, or its file name alone; see :meth:`by_group`.
             reporter: shows progress; silent without one.
 
-        Images that cannot be read are left out and listed in ``run.skipped``.
+        Images that cannot be read are left out and listed in ``run.skipped``. No more than a few batches are held in
+        memory.
 
         Raises:
             DataError: there is no readable image.
         """
         reporter = reporter or quiet_reporter()
-        loaded, pixels = self._load(images, reporter)
-        store = PixelStore(pixels, tuple(ImageFacts() for _ in loaded))
-        rows = np.arange(len(loaded))
-        loader = Loader(store, np.zeros((len(rows), 1), np.float32), rows, min(batch_size, len(rows)))
-        batches = reporter.track(loader.once(), "predicting", len(loader), "batches")
-        probabilities = predict(self.network, batches, self.task)
-        return Predictions(tuple(name for name, _ in loaded), probabilities, None, self.classes, self.card.task)
+        sources = list(expand(images, self.card.spatial))
+        tracked = iter(reporter.track(sources, "predicting", len(sources), "images"))
+        self.skipped, names_, parts = (), [], []
+        while chunk := list(itertools.islice(tracked, batch_size)):
+            found, pixels, skipped = self._read(chunk)
+            self.skipped += skipped
+            names_ += [name for name, _ in found]
+            if found:
+                parts.append(self._outputs(np.stack(pixels), batch_size))
+        if not names_:
+            raise nothing_readable(self.skipped)
+        together = Outputs(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        of_image = None if groups is None else groups_of(names_, groups)
+        found = Predictions(tuple(names_), together.probabilities, None, self.classes, self.card.task, of_image)
+        return replace(found, columns=self.decision.columns(found, together.energy, together.features))
+
+    def by_group(self, predictions: Predictions) -> Predictions:
+        """One prediction per group (patient), as the run's setting ``evaluation.aggregate`` says, with its decisions."""
+        together = by_group(predictions, self.config.evaluation.aggregate)
+        plain = Predictions(together.samples, together.probabilities, None, self.classes, self.card.task)
+        return replace(plain, columns=self.decision.columns(plain))
+
+    def _outputs(self, pixels: np.ndarray, batch_size: int) -> Outputs:
+        """Outputs of images ``[N, *S, C]``; few images get a small batch, so that few shapes are compiled."""
+        size = min(batch_size, 1 << (len(pixels) - 1).bit_length())
+        rows = np.arange(len(pixels))
+        loader = Loader(PixelStore(pixels, ()), np.zeros((len(rows), 1), np.float32), rows, size)
+        return outputs(self._forward, loader.once(), self.task)
+
+    @cached_property
+    def _forward(self) -> Any:
+        return outputs_function(self.network, self.task)
+
+    @cached_property
+    def decision(self) -> DecisionRules:
+        """What was decided on the validation part: thresholds, calibration, conformal sets, limits of novelty."""
+        return read_rules(self.folder)
 
     def _load(self, images: Any, reporter: Reporter) -> tuple[list[tuple[str, Any]], np.ndarray]:
+        sources = list(expand(images, self.card.spatial))
+        found, pixels, self.skipped = self._read(reporter.track(sources, "reading images", len(sources), "images"))
+        if not found:
+            raise nothing_readable(self.skipped)
+        return found, np.stack(pixels)
+
+    def _read(
+        self, sources: Iterable[tuple[str, Any]]
+    ) -> tuple[list[tuple[str, Any]], list[np.ndarray], tuple[Skipped, ...]]:
+        """(name, source) and pixels of the images that can be read, and the others."""
         found, pixels, skipped = [], [], []
-        sources = list(_expand(images, self.card.spatial))
-        for name, source in reporter.track(sources, "reading images", len(sources), "images"):
+        for name, source in sources:
             try:
                 raw = check_pixels(source if isinstance(source, np.ndarray) else self._read_file(source), name)
                 if raw.ndim != self.card.spatial + 1:
@@ -134,11 +195,7 @@ class Run:
                 found.append((name, source))
             except ImageError as error:
                 skipped.append(Skipped(name, str(error)))
-        self.skipped = tuple(skipped)
-        if not found:
-            reasons = "; ".join(f"{s.name} ({s.reason})" for s in skipped[:5]) or "nothing was given"
-            raise DataError(f"no image can be read: {reasons}")
-        return found, np.stack(pixels)
+        return found, pixels, tuple(skipped)
 
     def _read_file(self, path: str) -> np.ndarray:
         reader = self._run_reader()
@@ -152,22 +209,84 @@ class Run:
 
     # ------------------------------------------------------------ evaluating
 
-    def evaluate(self, part: str = "test") -> dict[str, Any]:
-        """Score the stored predictions of ``test`` or ``validation`` with the run's metrics; written to ``metrics.json``."""
-        predictions = self.predictions(part)
-        config = self.config
-        made = config.make_all("metric", self._registry, self.task)
-        metrics = named_metrics([(name, metric) for name, metric in made if self.task in metric.tasks])
-        intervals = IntervalSettings(
-            config.evaluation.resamples, config.evaluation.confidence, child_seed(config.seed, "bootstrap")
-        )
-        figures = score(predictions, metrics, intervals=intervals, split=part)
-        stored = self.metrics if (self.folder / names.METRICS).exists() else {}
-        write_json(self.folder / names.METRICS, {**stored, part: figures})
+    def evaluate(
+        self,
+        data: str | Path | None = None,
+        *,
+        out: str | Path | None = None,
+        settings: Mapping[str, Any] | None = None,
+        reporter: Reporter | None = None,
+    ) -> dict[str, Any]:
+        """Score the stored predictions again, or other labelled data.
+
+        Args:
+            data: labelled data with classes of the run, as ``Pipeline.fit`` takes them; None scores the run's own
+                test part again, into the run folder, with thresholds and calibration decided again on validation.
+            out: folder for the files of other data; by default a fresh one under ``evaluations/`` in the run.
+            settings: changes to the run's configuration: ``{"evaluation.thresholds": "sensitivity"}``.
+            reporter: tells what happens.
+
+        Returns:
+            The content of the ``metrics.json`` that was written; ``run.evaluated_into`` is its folder.
+        """
+        reporter = reporter or quiet_reporter()
+        config = self._changed(settings or {})
+        metrics = self._metrics(config)
+        if data is None:
+            self.evaluated_into = self.folder
+            return self._evaluate_again(config, metrics, reporter)
+        folder = names.claim(out, str(data), False) if out else names.fresh(self.folder / names.EVALUATIONS, str(data))
+        self.evaluated_into = folder
+        try:
+            return evaluate_data(
+                self.folder, self.card, self._forward, self.decision, metrics, str(data), config, self._registry,
+                folder, reporter,
+            )  # fmt: skip
+        except BaseException:
+            names.discard_empty(folder)
+            raise
+
+    def _evaluate_again(self, config: Config, metrics: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+        test, validation = self._part("test"), self._part("validation")
+        before, novelty = self._decided_before(reporter)
+        rules = decide(validation, None, config.evaluation, child_seed(config.seed, "decision"), before)
+        figures = evaluate_into(
+            self.folder, test, metrics, config.evaluation, seed=config.seed, rules=rules,
+            independence=split_independence(self._index(), self.config), validation=validation, reporter=reporter,
+            novelty=novelty,
+        )  # fmt: skip
+        save_rules(self.folder, rules)
+        self.decision = rules  # what predict applies from now on
+        write_report(self.folder, metrics)
         return figures
+
+    def _decided_before(self, reporter: Reporter) -> tuple[DecisionRules | None, dict[str, Any] | None]:
+        """The rules so far, whose limits of novelty are kept, and the test part's analysis of novelty; None where lost."""
+        try:
+            before = self.decision
+        except RunError as error:
+            reporter.warn(
+                f"{str(error).partition(';')[0]}; all is decided anew but the limits that tell unlike inputs, which need "
+                "the training images: predict flags none until the run is trained again"
+            )
+            return None, None
+        path = self.folder / names.ANALYSIS
+        return before, read_json(path).get("novelty") if path.exists() else None
+
+    def write_report(self) -> Path:
+        """Write the report, the model card and the figures again from the files of the run; returns the page's path."""
+        if not (self.folder / names.ANALYSIS).exists():
+            raise RunError(f"{self.folder} has not been evaluated by this version: medplug evaluate {self.folder}")
+        config, lost = self.config, _unregistered(self.config)
+        if lost:  # only what metrics say in plain words is asked of them
+            config = config.with_components("metric", [use for use in config.uses("metric") if use not in lost])
+        return write_report(self.folder, self._metrics(config))
 
     def predictions(self, part: str = "test") -> Predictions:
         """The stored predictions of a part, with labels and groups from ``split.csv``."""
+        return self._part(part).predictions
+
+    def _part(self, part: str) -> Part:
         if part not in names.PREDICTIONS:
             raise UsageError(f"predictions are stored of {' and '.join(names.PREDICTIONS)}, not of {part!r}")
         table = read_predictions(self.folder / names.PREDICTIONS[part])
@@ -178,12 +297,42 @@ class Run:
             what = f"samples such as {unknown[0]!r}" if unknown else f"classes {table.classes}"
             raise RunError(f"{self.folder}: predictions and split.csv do not belong together ({what})")
         rows = [row_of[s] for s in table.samples]
-        index = Index(split.samples, split.samples, split.targets, self.classes, self.card.task, split.groups)
-        groups = group_of(index, self.config.split.groups == "respect")
-        return Predictions(
+        groups = group_of(self._index(), self.config.split.groups == "respect")
+        found = Predictions(
             table.samples, table.probabilities, split.targets[rows], self.classes, self.card.task,
             None if groups is None else groups[rows].astype(str),
         )  # fmt: skip
+        return Part(found, {name: column[rows] for name, column in split.metadata.items()})
+
+    def _index(self) -> Index:
+        split = names.read_split(self.folder / names.SPLIT, self.classes)
+        return Index(split.samples, split.samples, split.targets, self.classes, self.card.task, split.groups)
+
+    def _changed(self, settings: Mapping[str, Any]) -> Config:
+        if not settings:
+            return self.config
+        path = self.folder / names.CONFIG
+        given = from_assignments(dict(settings))
+        config = Config.from_layers(parse_recipe(path.read_text("utf-8"), str(path)), given)
+        # Instances of the user's own, which the file can only name.
+        own = {
+            kind: choice
+            for kind, choice in self.config.choices.items()
+            if SECTION_OF[kind] not in given
+            and isinstance(choice.use, tuple)
+            and not all(isinstance(use, str) for use in choice.use)
+        }
+        return replace(config, choices={**config.choices, **own})
+
+    def _metrics(self, config: Config) -> dict[str, Any]:
+        lost = _unregistered(config)
+        if lost:
+            raise UsageError(
+                f"the metric {lost[0].partition(':')[2]} was an instance of a class that is not registered, and a run folder "
+                "cannot hold it: name the metrics to use with metric.use, or load its plugin with --plugin FILE.py"
+            )
+        made = config.make_all("metric", self._registry, self.task)
+        return named_metrics([(name, metric) for name, metric in made if self.task in metric.tasks])
 
     # ------------------------------------------------------------ explaining
 
@@ -211,16 +360,14 @@ class Run:
 
     def _of_images(self, images: Any, reporter: Reporter) -> tuple[list[Wanted], Any]:
         loaded, pixels = self._load(images, reporter)
-        rows = np.arange(len(loaded))
-        loader = Loader(PixelStore(pixels, ()), np.zeros((len(rows), 1), np.float32), rows, min(32, len(rows)))
-        probabilities = predict(self.network, loader.once(), self.task)
+        probabilities = self._outputs(pixels, 32).probabilities
         wanted = []
         for number, (name, _) in enumerate(loaded):
             best = int(probabilities[number].argmax())
             over = np.flatnonzero(probabilities[number] >= 0.5).tolist()
             for c in over if self.task == "multilabel" and over else [best]:
                 wanted.append(Wanted(name, str(number), pixels[number], c, c, (), float(probabilities[number, c])))
-        return wanted, _Loaded(
+        return wanted, Loaded(
             [source if isinstance(source, np.ndarray) else self._read_file(source) for _, source in loaded]
         )
 
@@ -245,33 +392,3 @@ class Run:
             probability = float(predictions.probabilities[example.row, example.explained])
             wanted.append(Wanted(sample, uri, pixels, example.shown_for, example.explained, labels, probability))
         return wanted, reader
-
-
-class _Loaded:
-    """Images in memory behind the method that drawing needs."""
-
-    def __init__(self, images: Sequence[np.ndarray]) -> None:
-        self._images = images
-
-    def load(self, uri: str) -> np.ndarray:
-        return self._images[int(uri)]
-
-
-def _expand(images: Any, spatial: int) -> Iterable[tuple[str, Any]]:
-    single = isinstance(images, np.ndarray) and (
-        images.ndim == spatial or (images.ndim == spatial + 1 and images.shape[-1] in (1, 3, 4))
-    )
-    if isinstance(images, (str, Path)) or single:
-        images = [images]
-    for number, image in enumerate(images):
-        if not isinstance(image, (str, Path)):
-            yield str(number), with_channels(np.asarray(image), spatial)
-            continue
-        path = Path(image)
-        if path.is_dir():
-            inside = sorted(
-                p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
-            )
-            yield from ((str(p), str(p)) for p in inside)
-        else:
-            yield str(path), str(path)

@@ -9,6 +9,7 @@ import numpy as np
 from medplug.testing.checks import Case, Check, CheckError, NotApplicable, check, require
 
 TASKS = ("multiclass", "multilabel")
+INTERVALS = ("bootstrap", "logit", "normal", "wilson")
 _N = 200
 _NOISE = {"perfect": 0.0, "good": 0.8, "random": None}
 
@@ -97,6 +98,8 @@ def keeps_its_bounds(case: Case) -> None:
 @check("check higher_is_better, and the order of (targets, probabilities)", semantic=True)
 def perfect_beats_good_beats_random(case: Case) -> None:
     """Better predictions give better figures, in the direction of ``higher_is_better``."""
+    if hasattr(case.obj, "ideal"):
+        raise NotApplicable("a metric with an ideal value is neither better when higher nor when lower")
     sign = 1 if case.obj.higher_is_better else -1
     for task in _tasks(case):
         perfect, good, random = (sign * _macro(_values(case, 3, *_data(task, q))) for q in _NOISE)
@@ -207,6 +210,111 @@ def thresholds_are_taken(case: Case) -> None:
             _require_same(_values(case, 3, *data), half, "thresholds of 0.5 and none differ")
 
 
+@check("set interval to bootstrap, logit, normal or wilson; logit and normal need influence, wilson needs trials")
+def interval_has_what_it_needs(case: Case) -> None:
+    """``interval`` is one of the four, and the methods that it needs are there."""
+    kind = getattr(case.obj, "interval", "bootstrap")
+    require(kind in INTERVALS, f"interval is {kind!r}; it must be one of {', '.join(INTERVALS)}")
+    needed = {"logit": "influence", "normal": "influence", "wilson": "trials"}.get(kind)
+    require(needed is None or hasattr(case.obj, needed), f"interval is {kind!r}, but there is no method {needed}")
+
+
+@check("influence gives [N] or [N, K], trials a float or [K], companion a dict of those, micro a float; NaN, no errors")
+def optional_parts_have_their_shapes(case: Case) -> None:
+    """``micro``, ``influence``, ``trials`` and ``companion`` give what the contract says, whatever the labels are."""
+    parts = [part for part in ("micro", "influence", "trials", "companion") if hasattr(case.obj, part)]
+    if not parts:
+        raise NotApplicable("there are no optional methods")
+    for task in _tasks(case):
+        targets, probabilities = _data(task)
+        rows = targets[:, 1] < 0.5
+        sets = {
+            "ordinary data": (targets, probabilities),
+            "a class without positives": (targets[rows], probabilities[rows]),
+            "one sample": (targets[:1], probabilities[:1]),
+        }
+        for name, data in sets.items():
+            for part in parts:
+                try:
+                    _require_part(case, part, *data)
+                except CheckError as failure:
+                    raise CheckError(f"{failure} ({name}, {task})") from None
+
+
+def _require_part(case: Case, part: str, targets: np.ndarray, probabilities: np.ndarray) -> None:
+    shape = np.shape(case.obj(targets, probabilities))
+    arguments = (None, None) if part == "micro" else (None,)
+    given = getattr(case.obj, part)(targets, probabilities, *arguments)
+    if part == "companion":
+        require(isinstance(given, dict), f"companion returned {type(given).__name__}; {{NAME: number}} is asked for")
+        for key, beside in given.items():
+            require(
+                isinstance(key, str) and np.shape(beside) in ((), shape),
+                f"companion {key!r} has the shape {np.shape(beside)}; a float or the metric's {shape} is asked for",
+            )
+        return
+    asked = {"micro": (), "influence": (len(targets), *shape), "trials": shape}[part]
+    require(np.shape(given) == asked, f"{part} returned the shape {np.shape(given)}; {asked} is asked for")
+
+
+@check("let the influence of a sample be 0 where its label is unknown")
+def unknown_labels_have_no_influence(case: Case) -> None:
+    """Rows of unknown labels are 0, and the others do not turn to NaN."""
+    if "multilabel" not in _tasks(case) or not hasattr(case.obj, "influence"):
+        raise NotApplicable("there is no method influence, or labels are always known")
+    targets, probabilities = _data("multilabel")
+    unknown = np.random.default_rng(8).random(targets.shape) < 0.2
+    targets[unknown] = np.nan
+    rows = np.asarray(case.obj.influence(targets, probabilities, None), np.float64)
+    require(not np.isnan(rows).any(), "20 % of the labels are unknown, and influence holds NaN")
+    beside = rows[unknown] if rows.shape == targets.shape else rows[unknown.all(1)]
+    require((beside == 0).all(), f"influence of unknown labels is {beside[beside != 0][:1]}")
+
+
+@check("with vectorised = True, compute along the last axis of sample_weight: [R, N] gives [R] or [R, K]")
+def many_weightings_equal_a_loop(case: Case) -> None:
+    """``[R, N]`` weights give what R calls give."""
+    if not getattr(case.obj, "vectorised", False):
+        raise NotApplicable("vectorised is not set")
+    rng = np.random.default_rng(9)
+    for task in _tasks(case):
+        data = _data(task)
+        rows = rng.integers(0, 3, (4, len(data[0]))).astype(np.float64)
+        calls = [("the metric", case.obj), *([("micro", case.obj.micro)] if hasattr(case.obj, "micro") else [])]
+        for name, call in calls:
+            one_by_one = np.stack([np.asarray(call(*data, row), np.float64) for row in rows])
+            _require_same(
+                np.asarray(call(*data, rows), np.float64),
+                one_by_one,
+                f"{name}: many weightings and a loop differ ({task})",
+            )
+
+
+@check("scale influence so that its squares sum to the variance of the figure, and let it sum to 0", semantic=True)
+def influence_tells_the_variance(case: Case) -> None:
+    """Influence values sum to 0, and their squares to the variance that resampling shows, within a factor of four."""
+    if not hasattr(case.obj, "influence"):
+        raise NotApplicable("there is no method influence")
+    rng = np.random.default_rng(10)
+    for task in _tasks(case):
+        targets, probabilities = _data(task)
+        rows = np.asarray(case.obj.influence(targets, probabilities), np.float64).reshape(len(targets), -1)
+        weights = rng.multinomial(len(targets), np.full(len(targets), 1 / len(targets)), 300).astype(np.float64)
+        values = np.stack([np.atleast_1d(np.asarray(case.obj(targets, probabilities, w), np.float64)) for w in weights])
+        require(rows.shape[1] == values.shape[1], f"influence has {rows.shape[1]} columns for {values.shape[1]} values")
+        for c in range(rows.shape[1]):
+            if np.isnan(rows[:, c]).any() or np.isnan(values[:, c]).any():
+                continue
+            told, seen = float((rows[:, c] ** 2).sum()), float(values[:, c].var())
+            require(
+                abs(rows[:, c].sum()) <= 1e-6 + 0.05 * told**0.5, f"influence of value {c} does not sum to 0 ({task})"
+            )
+            require(
+                seen / 4 <= told <= 4 * seen or max(told, seen) < 1e-12,
+                f"influence of value {c} says a variance of {told:.3g}, resampling {seen:.3g} ({task})",
+            )
+
+
 CHECKS: tuple[Check, ...] = (
     declares_itself,
     a_float_or_one_per_class,
@@ -220,4 +328,9 @@ CHECKS: tuple[Check, ...] = (
     unknown_labels_do_not_count,
     inputs_are_untouched,
     thresholds_are_taken,
+    interval_has_what_it_needs,
+    optional_parts_have_their_shapes,
+    unknown_labels_have_no_influence,
+    many_weightings_equal_a_loop,
+    influence_tells_the_variance,
 )

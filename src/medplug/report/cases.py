@@ -1,0 +1,250 @@
+"""Parts of the test set and single cases: subgroups, conformal sets, unlike images, patients, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medplug.report.facts import ReportFacts
+from medplug.report.figures import set_sizes, subgroup_forest
+from medplug.report.gallery import error_cards
+from medplug.report.markup import bullets, label, listing, name, number, percent, plural, section, table, text, words
+from medplug.report.tables import (
+    Footnotes,
+    bounds_of,
+    cell,
+    class_table,
+    comparison_table,
+    independence_line,
+    metric_order,
+    notes_list,
+)
+
+_LISTED = 20  # rows of a list of errors; the tables of the run have all
+
+
+def subgroups(facts: ReportFacts) -> str:
+    """Figures of each subgroup of each column of metadata."""
+    columns = facts.analysis.get("subgroups") or {}
+    return section(
+        "subgroups",
+        "Subgroups",
+        independence_line(facts) if columns else "",
+        *(_column(facts, column, found, number) for number, (column, found) in enumerate(columns.items(), 1)),
+    )
+
+
+def _column(facts: ReportFacts, column: str, found: Mapping[str, Any], number_of: int) -> str:
+    rows = found["rows"]
+    if not rows:
+        return f"<h3>By {name(column)}</h3><p>{text(found.get('note') or 'No subgroups.')}</p>"
+    metrics = metric_order(facts, [m for row in rows for m in row.get("macro") or {}])
+    notes = Footnotes(f"method-subgroup-{number_of}")
+    bounds = {m: bounds_of((row.get("macro") or {}).get(m) or {} for row in rows) for m in metrics}
+    body = []
+    for row in rows:
+        if row.get("suppressed"):
+            hidden = ["<small>not shown: too few</small>", *[""] * (len(metrics) - 1)] if metrics else []
+            body.append([f'<span class="few">{name(row["name"])}</span>', f"{row['n']:,}", *hidden])
+            continue
+        figures = [row["macro"].get(m) for m in metrics]
+        cells = [cell(f, bounds[m], notes.mark(f)) if f else "" for m, f in zip(metrics, figures, strict=True)]
+        body.append([name(row["name"]), f"{row['n']:,}", *cells])
+    drawing = subgroup_forest(facts, column)
+    figure = (
+        f'<figure class="wide"><figcaption>Each subgroup with its interval; the dashed line is all test images'
+        f"</figcaption>{drawing}</figure>"
+        if drawing
+        else ""
+    )
+    return (
+        f"<h3>By {name(column)}</h3>{_worst(found, metrics)}{figure}"
+        + table([name(column), "test images", *(text(label(m)) for m in metrics)], body, "figures counted")
+        + notes_list([*notes.items(), *([text(found["note"])] if found.get("note") else [])])
+    )
+
+
+def _worst(found: Mapping[str, Any], metrics: Sequence[str]) -> str:
+    lines = []
+    worst, gap = found.get("worst") or {}, found.get("gap") or {}
+    for metric in metrics:
+        if worst.get(metric) is None:
+            continue
+        line = f"{text(label(metric))}: worst for {name(worst[metric])}"
+        distance = gap.get(metric) or {}
+        if distance.get("value") is not None:
+            best = f" ({name(distance['best'])})" if distance.get("best") is not None else ""
+            line += f", {number(distance['value'])} from the best{best}"
+            if distance.get("low") is not None and distance.get("high") is not None:
+                line += f", interval {number(distance['low'])} to {number(distance['high'])}"
+        lines.append(line)
+    if len(lines) > 3:
+        rest = f"<details><summary>The other metrics</summary>{bullets(lines[3:])}</details>"
+        return bullets(lines[:3]) + rest
+    return bullets(lines)
+
+
+def trust(facts: ReportFacts) -> str:
+    """Conformal sets and images unlike the training images."""
+    return section("trust", "Trust in single cases", _conformal(facts), _novelty(facts))
+
+
+def _conformal(facts: ReportFacts) -> str:
+    found = facts.analysis.get("conformal")
+    if not found:
+        return ""
+    title = "<h3>Sets of possible classes (conformal prediction)</h3>"
+    if found.get("skipped"):
+        return f"{title}<p>No sets were made: {text(found['skipped'])}</p>"
+    on, test = found.get("calibrated_on") or {}, found.get("test")
+    where = f", calibrated on the {text(on['part'])} part ({plural(on['n'], 'image')})" if on else ""
+    told = (
+        f"{title}<p>For each image a set of classes that should hold the labelled one in {_round(found['coverage'])} of cases "
+        f"({text(found.get('method', ''))}{where}). More than one class in the set: the model cannot tell them apart at this "
+        "level, and a person should look.</p>"
+    )
+    if test:
+        rows = [["all images", cell(test["coverage"])]]
+        rows += [[name(c), cell(test["per_class"][c])] for c in facts.classes if c in (test.get("per_class") or {})]
+        drawing = set_sizes(facts)
+        told += (
+            f"<p>On average {number(test['mean_size'])} classes a set.</p>" if test.get("mean_size") is not None else ""
+        )
+        told += f'<figure class="wide">{drawing}</figure>' if drawing else ""
+        told += table([facts.word, "share of sets that hold the label"], rows, "figures first-total")
+    return told + notes_list([text(note) for note in found.get("notes", ())])
+
+
+def _novelty(facts: ReportFacts) -> str:
+    found = facts.analysis.get("novelty")
+    if not found:
+        return ""
+    title = "<h3>Images unlike the training images</h3>"
+    if found.get("skipped"):
+        return f"{title}<p>Nothing is flagged: {text(found['skipped'])}</p>"
+    limits = {
+        key.replace("_", " "): f"{value:.4g}" for key, value in (found.get("limits") or {}).items() if value is not None
+    }
+    told = (
+        f"{title}<p>Two scores tell how unlike the training images an image is: its distance to the nearest of "
+        f"{found.get('reference', 0):,} training images, and the energy of the network's answer. An image is flagged where "
+        f"either lies beyond {_round(found['quantile'])} of the validation images"
+    )
+    told += f" (limits: {text(words(limits))})" if limits else ""
+    expected = found.get("expected") or {}
+    if expected:
+        low, high = percent(expected["low"]), percent(expected["high"])
+        told += f", so that {low} to {high} of images like them are flagged too"
+    told += ". Predictions for flagged images mean little.</p>"
+    test = found.get("test")
+    if test:
+        total = test.get("n", 0)
+        share = test.get("share") or {}
+        beside = f" ({percent(share['value'])})" if share.get("value") is not None else ""
+        told += f"<p>Flagged in the test set: {test['flagged']:,} of {plural(total, 'image')}{beside}.</p>"
+        if test.get("samples"):
+            told += f"<details><summary>The most unlike</summary>{bullets(name(s) for s in test['samples'])}</details>"
+    return told
+
+
+def patients(facts: ReportFacts) -> str:
+    """Figures of groups beside those of images."""
+    groups = facts.test.get("groups")
+    if not groups or not groups.get("macro"):
+        return ""
+    how = text(groups.get("aggregate", "mean"))
+    columns = {"each image": facts.test["macro"], "each group": groups["macro"]}
+    folded = class_table(facts, groups, "method-group-class")
+    return section(
+        "patients",
+        "Patients (groups of images)",
+        independence_line(facts),
+        f"<p>{plural(facts.test['n'], 'image')} of {plural(groups['n'], 'group')} (such as patients). The probabilities of the "
+        f"images of a group are put together ({how}) and decided on once.</p>",
+        comparison_table(facts, columns, "method-group"),
+        f"<details><summary>Every metric of every {facts.word}, by group</summary>{folded}</details>" if folded else "",
+    )
+
+
+def errors(facts: ReportFacts) -> str:
+    """What is mistaken for what, and which labels may be wrong."""
+    found = facts.analysis.get("mistakes") or {}
+    return section(
+        "errors",
+        "Errors",
+        _pairs(found.get("pairs") or ()),
+        error_cards(facts),
+        _confident(found.get("confident") or (), folded=bool(facts.errors)),
+        _label_issues(found),
+    )
+
+
+def _pairs(pairs: Sequence[Mapping[str, Any]]) -> str:
+    if not pairs:
+        return ""
+    rows = [
+        [
+            name(p["truth"]),
+            name(p["predicted"]),
+            f"{p['n']:,}",
+            f"{p['of']:,}",
+            percent(p["n"] / p["of"]) if p["of"] else "–",
+        ]
+        for p in pairs[:_LISTED]
+    ]
+    head = ["labelled", "predicted", "images", "of", "share"]
+    return f"<h3>What is most often taken for what</h3>{table(head, rows, 'counts pairs')}"
+
+
+def _confident(rows: Sequence[Mapping[str, Any]], *, folded: bool) -> str:
+    if not rows:
+        return ""
+    body = table(
+        ["image", "labelled", "predicted", "probability"],
+        [
+            [name(r["sample"]), _labels(r["label"]), _labels(r["predicted"]), number(r["probability"])]
+            for r in rows[:_LISTED]
+        ],
+        "samples",
+    )
+    if folded:
+        return f"<details><summary>The most confident errors by name</summary>{body}</details>"
+    return f"<h3>The most confident errors</h3>{body}"
+
+
+def _label_issues(found: Mapping[str, Any]) -> str:
+    issues = found.get("label_issues") or ()
+    source = found.get("label_source")
+    if not issues and not source:
+        return ""
+    told = f"<p>{text(source)}</p>" if source else ""
+    if not issues:
+        return f"<h3>Labels that may be wrong</h3>{told}<p>None found.</p>"
+    rows = [
+        [
+            name(r["sample"]),
+            text(r.get("part", "")),
+            _labels(r["label"]),
+            _labels(r["suggested"]),
+            number(r["probability"]),
+        ]
+        for r in issues[:_LISTED]
+    ]
+    total = found.get("label_issue_count", len(issues))
+    more = f'<p class="notes">The first {_LISTED} of {total:,}.</p>' if total > _LISTED else ""
+    head = ["image", "part", "labelled", "suggested", "probability"]
+    return (
+        f"<h3>Labels that may be wrong</h3>{told}<p>These are worth a second look by a person; none was changed.</p>"
+        f"{table(head, rows, 'samples')}{more}"
+    )
+
+
+def _labels(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return listing([str(v) for v in value]) if value else "none"
+    return name(value)
+
+
+def _round(share: float) -> str:
+    """A chosen share, without decimals that it does not have."""
+    return f"{100 * share:.4g}\u00a0%"
