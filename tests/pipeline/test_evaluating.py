@@ -15,7 +15,10 @@ from medplug.errors import DataError, RunError, UsageError
 from medplug.evaluation.foreign import match, read_labels, read_predictions
 from medplug.evaluation.sheets import LabelTable
 from medplug.evaluation.tables import PredictionTable
+from medplug.plugins import Component, component, param
 from medplug.runs import folder as names
+from medplug.runs.evaluating import of_decisions
+from medplug.testing.fakes import Memory
 
 
 @pytest.fixture
@@ -113,6 +116,31 @@ def test_other_data_get_a_folder_of_their_own(run, tmp_path):
     assert "Training" not in (tmp_path / "other" / names.REPORT).read_text().split("<main>")[0]
 
 
+@component
+class Sheet:
+    """Reads the same images as ``memory``, under another name and with other parameters."""
+
+    many: int = param("number of images", default=30)
+
+    def can_read(self, source):
+        return 1.0 if source == "sheet" else 0.0
+
+    def index(self, source):
+        return Memory(samples=self.many).index("memory")
+
+    def load(self, uri):
+        return Memory().load(uri)
+
+
+def test_other_data_may_need_another_reader(run, tmp_path, fakes):
+    """The parameters of the run's reader are not handed to it; those that the user sets are."""
+    fakes.add(Component("reader", "sheet", f"{__name__}:Sheet", "Sheets."), "sheets", "1")
+    figures = run.evaluate("sheet", out=tmp_path / "one")
+    assert figures["test"]["n"] == 30
+    figures = run.evaluate("sheet", out=tmp_path / "two", settings={"reader.many": 45, "evaluation.subgroups": "sex"})
+    assert figures["test"]["n"] == 45  # and a column that these data do not have is a warning
+
+
 def test_a_class_that_the_run_does_not_know_is_named(run, tmp_path):
     labels = ["class0", "elsewhere"]
     from medplug.runs.elsewhere import aligned
@@ -132,6 +160,86 @@ def test_a_damaged_decision_says_what_to_do(run):
     (run.folder / names.DECISION).unlink()
     with pytest.raises(RunError, match="cannot be read"):
         _ = load_run(run.folder, plugins=run._registry).decision
+
+
+def test_a_run_without_decisions_gets_them_again_as_the_message_says(run, rng):
+    before = json.loads((run.folder / names.DECISION).read_text())
+    for name in (names.DECISION, names.REFERENCE, names.ANALYSIS):
+        (run.folder / name).unlink(missing_ok=True)
+    opened = load_run(run.folder, plugins=run._registry)
+    with pytest.raises(RunError, match="medplug evaluate"):
+        opened.write_report()
+    opened.evaluate()
+    after = json.loads((run.folder / names.DECISION).read_text())
+    assert after == before | {"novelty": None}  # which needs the training images
+    found = opened.predict([rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)])
+    assert "medplug:decision" in found.columns
+    assert "medplug:unlike_training" not in found.columns
+
+
+def test_predict_applies_what_was_decided_last(run):
+    assert run.decision.thresholds is not None
+    run.evaluate(settings={"evaluation.thresholds": "none"})
+    assert run.decision.thresholds is None
+
+
+def test_the_report_tells_the_confidence_that_the_figures_have(run):
+    assert "95\u00a0%" in (run.folder / names.REPORT).read_text()
+    run.evaluate(settings={"evaluation.confidence": 0.8})
+    for _ in range(2):  # the second time it is written from files alone
+        page = (run.folder / names.REPORT).read_text()
+        assert "80\u00a0%" in page
+        assert "95\u00a0%" not in page
+        load_run(run.folder, plugins=run._registry).write_report()
+    assert json.loads((run.folder / names.MANIFEST).read_text())["evaluated_with"] == {"confidence": 0.8}
+    run.evaluate()
+    assert "evaluated_with" not in json.loads((run.folder / names.MANIFEST).read_text())
+    assert "95\u00a0%" in (run.folder / names.REPORT).read_text()
+
+
+def test_a_column_of_subgroups_that_is_not_there_is_told_before_anything_changes(run, pipeline, tmp_path):
+    before = (run.folder / names.DECISION).read_text()
+    with pytest.raises(UsageError, match="no metadata column 'sex'"):
+        run.evaluate(settings={"evaluation.subgroups": "sex", "evaluation.thresholds": "none"})
+    assert (run.folder / names.DECISION).read_text() == before
+    with pytest.raises(UsageError, match="no metadata column 'sex'"):
+        pipeline(settings={"evaluation.subgroups": "sex"}).fit("memory", out=tmp_path / "never")
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_class_named_like_our_columns_is_refused_before_training(pipeline, tmp_path, rng):
+    images = [rng.integers(0, 256, (16, 16, 3), dtype=np.uint8) for _ in range(20)]
+    with pytest.raises(DataError, match="cannot be called 'medplug:x'"):
+        pipeline().fit(images, ["medplug:x", "y"] * 10, out=tmp_path / "never")
+
+
+class OwnMetric:
+    """The share of right classes, by a class that no registry knows."""
+
+    tasks = ("multiclass",)
+    higher_is_better = True
+    bounds = (0.0, 1.0)
+    undefined = "there are no samples"
+
+    def __call__(self, targets, probabilities, sample_weight=None, thresholds=None):
+        return float(np.average(probabilities.argmax(1) == targets.argmax(1), weights=sample_weight))
+
+
+def test_instances_of_metrics_outlive_changed_settings(pipeline, fakes, tmp_path):
+    run = pipeline(metrics=[OwnMetric()]).fit("memory", out=tmp_path / "run")
+    assert set(run.evaluate(settings={"evaluation.thresholds": "none"})["test"]["macro"]) == {"OwnMetric"}
+    opened = load_run(run.folder, plugins=fakes)
+    assert opened.write_report() == run.folder / names.REPORT
+    with pytest.raises(UsageError, match=r"OwnMetric was an instance .* metric\.use"):
+        opened.evaluate()
+    assert set(opened.evaluate(settings={"metric.use": "simple_auc"})["test"]["macro"]) == {"simple_auc"}
+
+
+def test_a_faultless_ranking_is_no_decision(fakes):
+    """Perfect predictions have the same area as their decisions; the block of thresholds leaves it out all the same."""
+    metrics = {name: fakes.make("metric", name) for name in ("simple_auc", "simple_accuracy")}
+    for task in ("multiclass", "multilabel"):
+        assert set(of_decisions(task, ("a", "b", "c"), metrics)) == {"simple_accuracy"}
 
 
 def test_two_runs_are_compared_on_the_same_images(pipeline, fakes, tmp_path):
@@ -209,3 +317,25 @@ def test_predicting_imports_no_scikit_learn(run):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+def test_probabilities_with_two_decimals_are_decided_by_the_largest(tmp_path, rng):
+    """Eight rounded probabilities sum to 0.96 or 1.04; they are still those of one class a sample."""
+    pytest.importorskip("medplug_standard")
+    from sklearn.metrics import matthews_corrcoef
+
+    p, names_ = rng.dirichlet(np.ones(8), 200).round(2), tuple("abcdefgh")
+    assert np.abs(p.sum(1) - 1).max() > 0.01
+    truth = np.arange(200) % 8
+    tables = (
+        PredictionTable(tuple(map(str, range(200))), names_, p),
+        LabelTable(tuple(map(str, range(200))), {"label": [names_[c] for c in truth]}),
+    )
+    figures = api.evaluate_predictions(
+        *tables, out=tmp_path / "out", metrics=["accuracy", "mcc", "log_loss"],
+        settings={"evaluation.resamples": 50, "rendering.figures": "svg"},
+    )["test"]["macro"]  # fmt: skip
+    assert figures["accuracy"]["value"] == pytest.approx((p.argmax(1) == truth).mean())
+    assert figures["mcc"]["value"] == pytest.approx(matthews_corrcoef(truth, p.argmax(1)))
+    losses = -np.log(np.maximum(p[np.arange(200), truth], np.finfo(float).eps))
+    assert figures["log_loss"]["value"] == pytest.approx(losses.mean())

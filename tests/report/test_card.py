@@ -106,7 +106,7 @@ def test_figures_of_the_run_stand_in_the_body(invent: Any) -> None:
     assert "<td>benign</td>\n<td>212</td>\n<td>26</td>\n<td>53</td>" in page
     assert "temperature (temperature 1.43), fitted on the validation part" in page
     assert "<td>x</td>\n<td>4</td>\n<td>too few</td>\n<td>too few</td>" in page
-    assert "Images of a group taken together (52 groups): f1 " in page
+    assert "Images of a group taken together (52 groups): F1 " in page
 
 
 @pytest.mark.parametrize("task", ["multiclass", "multilabel"])

@@ -197,7 +197,7 @@ def test_an_undefined_figure_is_told_with_its_reason(invent: Any) -> None:
     facts = complete(invent, absent=("normal",))
     analysis = {key: part for key, part in facts.analysis.items() if key != "thresholds"}
     told = value(replace(facts, analysis=analysis), "CLAIM 2024", "38")
-    assert "normal (n 0): f1 not defined (no positive samples in the test split)" in told
+    assert "normal (n 0): F1 not defined (no positive samples in the test split)" in told
 
 
 def test_other_data_are_an_external_test_and_no_partition(invent: Any) -> None:

@@ -29,7 +29,7 @@ from medplug.report.figures import (
     scale_bar,
     whisker,
 )
-from medplug.report.figures.axes import fit, text_width
+from medplug.report.figures.axes import fit, legend, text_width
 from medplug.report.markup import listing, name, number, percent, text, words
 
 
@@ -241,15 +241,56 @@ def test_subgroups_of_columns_that_differ_in_signs_only_keep_apart(invent: Any) 
 def test_words() -> None:
     assert text('<a href="x">&\'\x1b') == "&lt;a href=&quot;x&quot;&gt;&amp;&#x27;\\u001b"
     assert name("<b>") == "<bdi>&lt;b&gt;</bdi>"
-    assert [number(v) for v in (0.93149, 1.0, None, math.nan, 12.3456, -0.5)] == [
+    assert [number(v) for v in (0.93149, 1.0, None, math.nan, 12.3456, -0.5, 1.696387512236133, 9.996, 1234.5)] == [
         "0.931",
         "1.000",
         "–",
         "–",
-        "12.35",
+        "12.3",
         "-0.500",
+        "1.70",
+        "10.0",
+        "1,234",
     ]
     assert percent(0.9312) == "93.1\u00a0%"
     assert listing(["a"] * 7, 5).endswith("<bdi>a</bdi> and 2 more")
-    assert words({"jax": "0.10", "b": {"v": 1, "c": ["x", "y"]}, "c": None}) == "jax 0.10, b: v 1, c x, y, c –"
+    assert words({"jax": "0.10", "b": {"v": 1, "c": ["x", "y"]}, "c": None}) == "jax 0.10; b: v 1, c x, y; c –"
     assert words([]) == "none"
+
+
+def test_bands_and_lines_are_cut_where_values_are_missing() -> None:
+    curve = {
+        "recall": [0.0, 0.25, 0.5, 0.75, 1.0],
+        "precision": [1.0, 0.9, None, 0.8, 0.7],
+        "low": [None, 0.5, 0.5, None, 0.5],
+        "high": [None, 1.0, 1.0, 0.9, 0.9],
+    }
+    svg = panel_svg(precision_recall_panel(curve, 200), 200, "x")
+    assert svg.count('class="line-a"') == 2
+    assert svg.count('class="band-a"') == 1  # the last piece is a single place
+    (drawn,) = re.findall(r'class="band-a" d="M([\d.]+) ', svg)
+    assert float(drawn) == pytest.approx(42 + 0.25 * 200, abs=0.6)
+
+
+def test_percent_rounds_to_all_or_nothing_only_what_is() -> None:
+    shown = [percent(v) for v in (1.0, 0.9999, 0.999, 0.0002, 0.0)]
+    assert [s.replace("\u00a0", " ") for s in shown] == ["100.0 %", "over 99.9 %", "99.9 %", "under 0.1 %", "0.0 %"]
+
+
+def test_a_legend_stands_below_the_drawing_and_names_what_is_drawn(invent: Any) -> None:
+    facts = invent()
+    drawings = all_figures(facts)
+    bare = loss_curves(facts.history, facts.tested_epoch)
+    height, grown = (
+        float(re.findall(r'viewBox="0 0 [\d.]+ ([\d.]+)"', drawing)[0]) for drawing in (bare, drawings["training"])
+    )
+    said = dict(
+        re.findall(
+            r'<text x="[\d.]+" y="([\d.]+)"[^>]*>(training|validation|tested weights[^<]*)<', drawings["training"]
+        )
+    )
+    assert said
+    assert all(height < float(y) < grown for y in said)
+    assert "before calibration" in drawings["calibration"]
+    assert "calling none so" in drawings["decision_curves"]
+    assert legend("", {"line-a": "x"}) == ""

@@ -51,7 +51,6 @@ def analyse(
     """
     limits = rules.threshold_array()
     found: dict[str, Any] = {
-        "confidence": settings.confidence,
         "curves": curves_analysis(test, intervals),
         "operating": operating_table(test, limits),
         "calibration": calibration_analysis(test, rules.calibration, confidence=settings.confidence),

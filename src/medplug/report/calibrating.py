@@ -7,8 +7,8 @@ from typing import Any
 
 from medplug.report.discrimination import panel_list
 from medplug.report.facts import ReportFacts
-from medplug.report.figures import calibration_panels, panel_svg, side_of
-from medplug.report.markup import name, number, plural, section, table, text, words
+from medplug.report.figures import calibration_panels, even_bins, panel_svg, side_of
+from medplug.report.markup import name, number, p_value, plural, section, table, text, words
 from medplug.report.tables import cell, class_title, independence_line, notes_list
 
 Cal = Mapping[str, Any]
@@ -25,7 +25,7 @@ def calibration(facts: ReportFacts) -> str:
         "Calibration",
         independence_line(facts),
         _fit(found.get("fit")),
-        _whole_table(before, after),
+        _whole_table(facts, before, after),
         _diagrams(facts, after is not None),
         _class_table(facts, before, after),
     )
@@ -38,7 +38,8 @@ def _fit(fit: Mapping[str, Any] | None) -> str:
         return f"<p>Probabilities were not recalibrated: {text(fit['skipped'])}</p>"
     if fit["method"] == "none":
         return "<p>Probabilities were not recalibrated.</p>"
-    parameters = words({k: v for k, v in (fit.get("parameters") or {}).items() if isinstance(v, (int, float))})
+    numbers = {k: v for k, v in (fit.get("parameters") or {}).items() if isinstance(v, (int, float))}
+    parameters = words({k: number(v) for k, v in numbers.items()})
     on = fit.get("fitted_on") or {}
     told = f"{text(fit['method'].capitalize())} scaling" if fit["method"] != "isotonic" else "Isotonic regression"
     told += f" ({text(parameters)})" if parameters else ""
@@ -49,23 +50,30 @@ def _fit(fit: Mapping[str, Any] | None) -> str:
     )
 
 
-def _whole_table(before: Cal, after: Cal | None) -> str:
+def _whole_table(facts: ReportFacts, before: Cal, after: Cal | None) -> str:
     parts = [("before", before), ("after", after)] if after else [("as predicted", before)]
     rows = [
         [words_of, *(cell(part.get(key)) for _, part in parts)]
         for key, words_of in (("log_loss", "log loss"), ("brier", "Brier score"))
         if any(part.get(key) for _, part in parts)
     ]
-    if any(part.get("ece") for _, part in parts):
-        rows.append(["expected calibration error (ECE)", *(_ece(part.get("ece")) for _, part in parts)])
+    several = "labels" if facts.task == "multilabel" else "classes"
+    errors = {
+        "ece": f"expected calibration error (ECE), mean over the {several}",
+        "top_label_ece": "ECE of the predicted class",
+    }
+    for key, title in errors.items():
+        if any(part.get(key) for _, part in parts):
+            rows.append([title, *(_ece(part.get(key)) for _, part in parts)])
     if not rows:
         return ""
+    told = {part[key]["note"]: None for _, part in parts for key in errors if (part.get(key) or {}).get("note")}
     note = (
         "Lower is better. The ECE is above 0 even where every probability is right, the more so the fewer images: its "
         "null value is what a perfectly calibrated model would show on so many, and p is the probability that such a "
         "model would show at least the ECE found."
     )
-    return table(["all images", *(title for title, _ in parts)], rows, "figures") + notes_list([note])
+    return table(["all images", *(title for title, _ in parts)], rows, "figures") + notes_list([note, *map(text, told)])
 
 
 def _ece(ece: Mapping[str, Any] | None) -> str:
@@ -73,10 +81,12 @@ def _ece(ece: Mapping[str, Any] | None) -> str:
         return cell(ece) if ece else ""
     beside = []
     if ece.get("null") is not None:
-        beside.append(f"null value {number(ece['null'])}")
+        beside.append(f"null\u00a0value\u00a0{number(ece['null'])}")
     if ece.get("p") is not None:
-        beside.append("p &lt; 0.001" if ece["p"] < 0.001 else f"p = {number(ece['p'])}")
-    return f'<span class="value">{number(ece["value"])}</span><span class="interval">{", ".join(beside)}</span>'
+        beside.append(p_value(ece["p"]))
+    return (
+        f'<span class="value">{number(ece["value"])}</span><span class="interval companion">{", ".join(beside)}</span>'
+    )
 
 
 def _diagrams(facts: ReportFacts, compared: bool) -> str:
@@ -91,12 +101,23 @@ def _diagrams(facts: ReportFacts, compared: bool) -> str:
     legend = f'<li><i class="key key-a"></i>{"before" if compared else "as predicted"}</li>'
     if compared:
         legend += '<li><i class="key key-b"></i>after</li>'
-    legend += '<li><i class="key key-bars"></i>how many predictions</li>'
+    if not _equal(facts):
+        legend += '<li><i class="key key-bars"></i>how many predictions</li>'
     return (
         '<h3>Reliability diagrams</h3><p class="notes">To the right: the predicted probability, in bins. Upwards: the share of '
         "the images in a bin that are of the class, with its interval. On the dashed diagonal probabilities mean what they "
-        f'say; below it they are too high.</p><ul class="legend">{legend}</ul>{panel_list(figures, side)}'
+        f'say; below it they are too high.{_equal(facts)}</p><ul class="legend">{legend}</ul>{panel_list(figures, side)}'
     )
+
+
+def _equal(facts: ReportFacts) -> str:
+    """A sentence where bins hold about equally many predictions: bars that tell how many would all be as high."""
+    before = facts.analysis["calibration"]["before"]
+    bins = next((entry["bins"] for entry in before["per_class"].values() if any(b["n"] for b in entry["bins"])), [])
+    if even_bins(bins):
+        return ""
+    size = sum(b["n"] for b in bins) / len(bins)
+    return f" The bins are as wide as it takes to hold about {plural(round(size), 'image')} each, so that dots lie close together where predictions are many."
 
 
 def _class_table(facts: ReportFacts, before: Cal, after: Cal | None) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from medplug.report.answers import data, model, results
-from medplug.report.answers.telling import label, told
+from medplug.report.answers.telling import told
 from medplug.report.facts import ReportFacts
 from medplug.report.markdown import bullets, escape, table, yaml
+from medplug.report.markup import label
 
 _USE = (
     "For research. This is not a medical device: it must not be used to diagnose or treat anyone.",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medplug.report.facts import ReportFacts
-from medplug.report.figures import set_sizes, subgroup_forest
+from medplug.report.figures import leading_metric, set_sizes, subgroup_forest
 from medplug.report.gallery import error_cards
 from medplug.report.markup import bullets, label, listing, name, number, percent, plural, section, table, text, words
 from medplug.report.tables import (
@@ -20,6 +20,7 @@ from medplug.report.tables import (
     notes_list,
 )
 
+_PAIRS = 10
 _LISTED = 20  # rows of a list of errors; the tables of the run have all
 
 
@@ -40,27 +41,46 @@ def _column(facts: ReportFacts, column: str, found: Mapping[str, Any], number_of
         return f"<h3>By {name(column)}</h3><p>{text(found.get('note') or 'No subgroups.')}</p>"
     metrics = metric_order(facts, [m for row in rows for m in row.get("macro") or {}])
     notes = Footnotes(f"method-subgroup-{number_of}")
-    bounds = {m: bounds_of((row.get("macro") or {}).get(m) or {} for row in rows) for m in metrics}
+    shown = [row for row in rows if not row.get("suppressed")]
+    undefined = [m for m in metrics if not any((row["macro"].get(m) or {}).get("value") is not None for row in shown)]
+    metrics = [m for m in metrics if m not in undefined]
+    bounds = {m: bounds_of(row["macro"].get(m) or {} for row in shown) for m in metrics}
     body = []
-    for row in rows:
-        if row.get("suppressed"):
-            hidden = ["<small>not shown: too few</small>", *[""] * (len(metrics) - 1)] if metrics else []
-            body.append([f'<span class="few">{name(row["name"])}</span>', f"{row['n']:,}", *hidden])
-            continue
+    for row in shown:
         figures = [row["macro"].get(m) for m in metrics]
         cells = [cell(f, bounds[m], notes.mark(f)) if f else "" for m, f in zip(metrics, figures, strict=True)]
         body.append([name(row["name"]), f"{row['n']:,}", *cells])
+    hidden = [f"{name(row['name'])} ({row['n']:,})" for row in rows if row.get("suppressed")]
+    remarks = [f"Not shown, too few images: {', '.join(hidden)}."] if hidden else []
+    if undefined:
+        remarks.append(f"Not defined in any subgroup: {', '.join(text(label(m)) for m in undefined)}.")
+    if found.get("note"):
+        remarks.append(text(found["note"]))
     drawing = subgroup_forest(facts, column)
     figure = (
-        f'<figure class="wide"><figcaption>Each subgroup with its interval; the dashed line is all test images'
+        f'<figure class="wide"><figcaption>Subgroups with enough images; the dashed line is all test images'
         f"</figcaption>{drawing}</figure>"
         if drawing
         else ""
     )
     return (
-        f"<h3>By {name(column)}</h3>{_worst(found, metrics)}{figure}"
-        + table([name(column), "test images", *(text(label(m)) for m in metrics)], body, "figures counted")
-        + notes_list([*notes.items(), *([text(found["note"])] if found.get("note") else [])])
+        f"<h3>By {name(column)}</h3>{_one_class(facts, undefined)}{_worst(found, metrics)}{figure}"
+        + (
+            table([name(column), "test images", *(text(label(m)) for m in metrics)], body, "figures counted")
+            if body
+            else ""
+        )
+        + notes_list([*notes.items(), *remarks])
+    )
+
+
+def _one_class(facts: ReportFacts, undefined: Sequence[str]) -> str:
+    """A warning where the leading metric, which compares classes, exists in no subgroup."""
+    if leading_metric(facts) not in undefined:
+        return ""
+    return (
+        f"<p>No subgroup holds what it takes to tell one {facts.word} from another: differences between these subgroups "
+        "may be differences between classes.</p>"
     )
 
 
@@ -68,7 +88,7 @@ def _worst(found: Mapping[str, Any], metrics: Sequence[str]) -> str:
     lines = []
     worst, gap = found.get("worst") or {}, found.get("gap") or {}
     for metric in metrics:
-        if worst.get(metric) is None:
+        if worst.get(metric) is None or (gap.get(metric) or {}).get("value") == 0:
             continue
         line = f"{text(label(metric))}: worst for {name(worst[metric])}"
         distance = gap.get(metric) or {}
@@ -93,26 +113,53 @@ def _conformal(facts: ReportFacts) -> str:
     found = facts.analysis.get("conformal")
     if not found:
         return ""
-    title = "<h3>Sets of possible classes (conformal prediction)</h3>"
+    multilabel = facts.task == "multilabel"
+    title = f"<h3>Sets of possible {'labels' if multilabel else 'classes'} (conformal prediction)</h3>"
     if found.get("skipped"):
         return f"{title}<p>No sets were made: {text(found['skipped'])}</p>"
     on, test = found.get("calibrated_on") or {}, found.get("test")
-    where = f", calibrated on the {text(on['part'])} part ({plural(on['n'], 'image')})" if on else ""
+    where = f", calibrated on {plural(on['n'], 'image')} of the {text(on['part'])} part" if on else ""
+    aim = "hold each label that is present" if multilabel else "hold the labelled one"
+    reading = (
+        f"The more {facts.word}s a set holds, the less it says."
+        if multilabel
+        else "More than one class in the set: the model cannot tell them apart at this level, and a person should look."
+    )
     told = (
-        f"{title}<p>For each image a set of classes that should hold the labelled one in {_round(found['coverage'])} of cases "
-        f"({text(found.get('method', ''))}{where}). More than one class in the set: the model cannot tell them apart at this "
-        "level, and a person should look.</p>"
+        f"{title}<p>For each image a set of {'labels' if multilabel else 'classes'} that should {aim} in "
+        f"{_round(found['coverage'])} of cases ({text(found.get('method', ''))}{where}). {reading}</p>"
     )
     if test:
         rows = [["all images", cell(test["coverage"])]]
         rows += [[name(c), cell(test["per_class"][c])] for c in facts.classes if c in (test.get("per_class") or {})]
         drawing = set_sizes(facts)
-        told += (
-            f"<p>On average {number(test['mean_size'])} classes a set.</p>" if test.get("mean_size") is not None else ""
-        )
+        told += _reached(facts, found, test)
         told += f'<figure class="wide">{drawing}</figure>' if drawing else ""
         told += table([facts.word, "share of sets that hold the label"], rows, "figures first-total")
     return told + notes_list([text(note) for note in found.get("notes", ())])
+
+
+def _reached(facts: ReportFacts, found: Mapping[str, Any], test: Mapping[str, Any]) -> str:
+    """How large the sets are, and for what they hold the label clearly less often than they should."""
+    several = "labels" if facts.task == "multilabel" else "classes"
+    told = ""
+    if test.get("mean_size") is not None:
+        told = f"<p>On average {test['mean_size']:.1f} of {len(facts.classes)} {several} a set.</p>"
+    figures = {
+        "all images together": test["coverage"],
+        **{name(c): f for c, f in (test.get("per_class") or {}).items()},
+    }
+    short = [
+        f"{title} ({percent(f['value'])})"
+        for title, f in figures.items()
+        if f.get("high") is not None and f["high"] < found["coverage"]
+    ]
+    if short:
+        told += (
+            f"<p><strong>Not reached in the test set: the sets hold the label clearly less often than in "
+            f"{_round(found['coverage'])} for {', '.join(short)}.</strong></p>"
+        )
+    return told
 
 
 def _novelty(facts: ReportFacts) -> str:
@@ -142,9 +189,9 @@ def _novelty(facts: ReportFacts) -> str:
         share = test.get("share") or {}
         beside = f" ({percent(share['value'])})" if share.get("value") is not None else ""
         told += f"<p>Flagged in the test set: {test['flagged']:,} of {plural(total, 'image')}{beside}.</p>"
-        if test.get("samples"):
-            told += f"<details><summary>The most unlike</summary>{bullets(name(s) for s in test['samples'])}</details>"
-    return told
+        if test.get("samples"):  # flagged ones only
+            told += f"<details><summary>The flagged images, the most unlike first</summary>{bullets(name(s) for s in test['samples'])}</details>"
+    return told + notes_list([text(found["note"])] if found.get("note") else [])
 
 
 def patients(facts: ReportFacts) -> str:
@@ -190,10 +237,11 @@ def _pairs(pairs: Sequence[Mapping[str, Any]]) -> str:
             f"{p['of']:,}",
             percent(p["n"] / p["of"]) if p["of"] else "–",
         ]
-        for p in pairs[:_LISTED]
+        for p in pairs[:_PAIRS]
     ]
     head = ["labelled", "predicted", "images", "of", "share"]
-    return f"<h3>What is most often taken for what</h3>{table(head, rows, 'counts pairs')}"
+    more = f'<p class="notes">The first {_PAIRS} of {len(pairs):,}.</p>' if len(pairs) > _PAIRS else ""
+    return f"<h3>What is most often taken for what</h3>{table(head, rows, 'counts pairs')}{more}"
 
 
 def _confident(rows: Sequence[Mapping[str, Any]], *, folded: bool) -> str:
@@ -202,7 +250,7 @@ def _confident(rows: Sequence[Mapping[str, Any]], *, folded: bool) -> str:
     body = table(
         ["image", "labelled", "predicted", "probability"],
         [
-            [name(r["sample"]), _labels(r["label"]), _labels(r["predicted"]), number(r["probability"])]
+            [name(r["sample"]), _labels(r["label"]), _labels(r["predicted"]), percent(r["probability"])]
             for r in rows[:_LISTED]
         ],
         "samples",
@@ -226,7 +274,7 @@ def _label_issues(found: Mapping[str, Any]) -> str:
             text(r.get("part", "")),
             _labels(r["label"]),
             _labels(r["suggested"]),
-            number(r["probability"]),
+            percent(r["probability"]),
         ]
         for r in issues[:_LISTED]
     ]
@@ -234,7 +282,8 @@ def _label_issues(found: Mapping[str, Any]) -> str:
     more = f'<p class="notes">The first {_LISTED} of {total:,}.</p>' if total > _LISTED else ""
     head = ["image", "part", "labelled", "suggested", "probability"]
     return (
-        f"<h3>Labels that may be wrong</h3>{told}<p>These are worth a second look by a person; none was changed.</p>"
+        f"<h3>Labels that may be wrong</h3>{told}<p>These are worth a second look by a person; none was changed. "
+        "Often it is the model that is wrong, the more so the worse it is.</p>"
         f"{table(head, rows, 'samples')}{more}"
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from medplug.report.facts import ReportFacts
 from medplug.report.figures import class_forest, curve_panels, leading_metric, panel_svg, side_of
 from medplug.report.figures.axes import Panel
-from medplug.report.markup import bullets, label, name, number, plural, section, table, text
+from medplug.report.markup import bullets, label, name, percent, plural, section, table, text
 from medplug.report.tables import class_table, independence_line, overall_table
 
 
@@ -45,6 +45,9 @@ def _forest(facts: ReportFacts) -> str:
     metric = leading_metric(facts)
     if not drawing or metric is None:
         return ""
+    values = {entry.get(metric, {}).get("value") for entry in facts.test["per_class"].values()}
+    if len(facts.classes) == 2 and len(values) == 1:  # one figure twice, which the table has
+        return ""
     return (
         f'<figure class="wide"><figcaption>{text(label(metric))} of each {facts.word}, with its interval; the dashed line '
         f"is the mean</figcaption>{drawing}</figure>"
@@ -55,25 +58,24 @@ def curves(facts: ReportFacts) -> str:
     """ROC and precision-recall curves, one small square a class."""
     panels = curve_panels(facts)
     parts = []
+    against = (
+        "images with each label against those without" if facts.task == "multilabel" else "each class against the rest"
+    )
     if panels["roc"]:
         parts.append(
-            "<h3>ROC curves, each class against the rest</h3>"
+            f"<h3>ROC curves, {against}</h3>"
             '<p class="notes">Upwards: share of the images of the class that are found. To the right: share of the other '
             "images that are wrongly called so. The dashed diagonal is guessing. Shaded: interval of the height at each "
             "place.</p>" + panel_figures(facts, panels["roc"], "ROC curve", {})
         )
     if panels["precision_recall"]:
         curves_of = facts.analysis["curves"]["precision_recall"]
-        prevalence = {
-            c: f"prevalence {number(curve['prevalence'])}"
-            for c, curve in curves_of.items()
-            if curve and curve.get("prevalence") is not None
-        }
+        prevalence = {c: prevalence_text(curve) for c, curve in curves_of.items() if curve}
         parts.append(
             "<h3>Precision and recall</h3>"
             '<p class="notes">Upwards: share of the images called so that are of the class. To the right: share of the '
             "images of the class that are found. The dashed line is the share of the class in the test set, which "
-            "guessing reaches; curves of data with other shares cannot be compared.</p>"
+            "guessing reaches and which stands in brackets; curves of data with other shares cannot be compared.</p>"
             + panel_figures(facts, panels["precision_recall"], "Precision-recall curve", prevalence)
         )
     return section("curves", "ROC and precision-recall curves", *parts)
@@ -86,12 +88,17 @@ def panel_figures(facts: ReportFacts, panels: Mapping[str, Panel], kind: str, ca
     for c, panel in panels.items():
         entry = facts.test.get("per_class", {}).get(c)
         below = [plural(entry["n"], "image")] if entry else []
-        below += [captions[c]] if c in captions else []
-        small = f"<small>{', '.join(below)}</small>" if below else ""
+        below += [captions[c]] if captions.get(c) else []
+        small = f"<small>{' '.join(below)}</small>" if below else ""
         figures.append(
             f"<figure><figcaption>{name(c)}{small}</figcaption>{panel_svg(panel, side, f'{kind} of {c}')}</figure>"
         )
     return panel_list(figures, side)
+
+
+def prevalence_text(curve: Mapping[str, Any]) -> str:
+    """The share of a class among the images of a curve, for its caption; nothing where it is not known."""
+    return f"({percent(curve['prevalence'])})" if curve.get("prevalence") is not None else ""
 
 
 def panel_list(figures: list[str], side: float) -> str:
@@ -130,7 +137,7 @@ def _confusion_table(facts: ReportFacts) -> str:
 def _share(count: int, total: int, *, diagonal: bool) -> str:
     share = count / total if total else 0.0
     kind = (" right" if diagonal else "") + ("" if count else " zero")
-    shown = f"{100 * share:.0f}\u00a0%" if count else "–" if total == 0 else ""
+    shown = f"{100 * share:.0f}\u00a0%" if count else "–" if total == 0 else "&nbsp;"
     return f'<div class="cell{kind}" style="--share:{100 * share:.1f}%"><b>{count:,}</b><small>{shown}</small></div>'
 
 

@@ -19,7 +19,7 @@
   const write = (name, k, n) => {
     pick(name).textContent = n ? percent(k / n) : "not defined";
     const [low, high] = n ? wilson(k, n) : [];
-    pick(name + "-interval").textContent = n ? percent(low) + " to " + percent(high) : "no image to count";
+    pick(name + "-interval").textContent = !n ? "no image to count" : z ? percent(low) + " to " + percent(high) : "";
     pick(name + "-of").textContent = k.toLocaleString("en") + " of " + n.toLocaleString("en");
   };
 

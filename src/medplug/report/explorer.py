@@ -40,15 +40,16 @@ def explorer(facts: ReportFacts) -> str:
     points = operating_points(facts)
     if not points:
         return ""
-    clustered = (
-        " Images of one group are not independent: here each counts as if it were, so that these intervals are too narrow."
-        if facts.test.get("unit") == "groups"
-        else ""
+    intervals = (
+        "No intervals here: images of one group are not independent, and those of independent images would be too narrow. "
+        "The figures at the stored thresholds and the bands of the ROC curves have them."
+        if _clustered(facts)
+        else "Intervals are Wilson's, of each threshold by itself."
     )
     return (
         f"<h3>Threshold explorer</h3><p>What the test set would have shown at other thresholds, each {facts.word} by itself "
         "against the rest. It is for understanding: a threshold chosen here, on the test set, makes the figures of the test "
-        f'set too good.</p><p class="notes">Intervals are Wilson\'s.{clustered}</p>{_interactive(facts, points)}'
+        f'set too good.</p><p class="notes">{intervals}</p>{_interactive(facts, points)}'
         f'<div id="explorer-static">{_static(facts, points)}</div>'
     )
 
@@ -65,7 +66,8 @@ def _interactive(facts: ReportFacts, points: Mapping[str, Mapping[str, Any]]) ->
             '<circle class="mark" data-is="mark" cx="0" cy="0" r="5.5"/>',
         ],
     )  # fmt: skip
-    z = NormalDist().inv_cdf(0.5 + facts.confidence / 2)
+    # The script takes 0 for "no intervals".
+    z = 0.0 if _clustered(facts) else NormalDist().inv_cdf(0.5 + facts.confidence / 2)
     shares = "".join(
         f'<tr><th scope="row">{title}<small>{meaning}</small></th><td><b data-is="{key}"></b>'
         f'<span class="interval" data-is="{key}-interval"></span><span class="interval" data-is="{key}-of"></span></td></tr>'
@@ -123,7 +125,7 @@ def _static(facts: ReportFacts, points: Mapping[str, Mapping[str, Any]]) -> str:
                     f"{counts['threshold'][at]:.3g}{mark}",
                     *(f"{n:,}" for n in (hit, miss, alarm, clear)),
                     *(
-                        _share(k, n, facts.confidence)
+                        _share(k, n, None if _clustered(facts) else facts.confidence)
                         for k, n in (
                             (hit, hit + miss),
                             (clear, clear + alarm),
@@ -140,9 +142,16 @@ def _static(facts: ReportFacts, points: Mapping[str, Mapping[str, Any]]) -> str:
     return table(head, rows, "points")
 
 
-def _share(successes: int, trials: int, confidence: float) -> str:
+def _clustered(facts: ReportFacts) -> bool:
+    """Whether images share groups, so that an interval needs more than counts."""
+    return facts.test.get("unit") == "groups"
+
+
+def _share(successes: int, trials: int, confidence: float | None) -> str:
     if trials == 0:
         return '<span class="undefined">not defined: no image to count</span>'
+    if confidence is None:
+        return percent(successes / trials)
     low, high = wilson(successes, trials, confidence)
     return f'{percent(successes / trials)}<span class="interval">{percent(float(low))} to {percent(float(high))}</span>'
 

@@ -53,14 +53,20 @@ def _cards(facts: ReportFacts, shown: Sequence[ExplainedImage]) -> tuple[int, st
     """The edge of the pictures, and the cards. Each gallery of the page has its share of the budget."""
     share = len(shown) / (len(facts.explanations) + len(facts.errors))
     edge, pictures = _pictures(shown, round(BUDGET * share))
-    cards = [_card(e, original, overlay, facts) for e, (original, overlay) in zip(shown, pictures, strict=True)]
+    cards = [
+        _card(e, original, overlay, facts, errors=shown is facts.errors)
+        for e, (original, overlay) in zip(shown, pictures, strict=True)
+    ]
     return edge, f'<div class="cards">{"".join(cards)}</div>'
 
 
-def _card(e: ExplainedImage, original: str, overlay: str, facts: ReportFacts) -> str:
+def _card(e: ExplainedImage, original: str, overlay: str, facts: ReportFacts, *, errors: bool) -> str:
     opening = "The map explains" if overlay else "Predicted:"
     told = f"{opening} {name(e.explained)}, {'predicted ' if overlay else ''}with {percent(e.probability)}"
-    told += "." if e.explained in e.labels else ', <strong class="differs">which is not its label</strong>.'
+    differs = "which is not among its labels" if facts.task == "multilabel" else "which is not its label"
+    told += "." if e.explained in e.labels else f', <strong class="differs">{differs}</strong>.'
+    missed = ", ".join(name(c) for c in e.labels) or "no label"
+    title = f"{missed}, taken for {name(e.explained)}" if errors and e.explained not in e.labels else name(e.shown_for)
     labels = listing(e.labels, 8) if e.labels else "none"
     pictures, scale = f'<img alt="test image {text(e.sample)}" src="{original}">', ""
     if overlay:
@@ -72,7 +78,7 @@ def _card(e: ExplainedImage, original: str, overlay: str, facts: ReportFacts) ->
         if facts.colour_scale:
             pictures += f'<div class="bar">{scale}</div>'
     return (
-        f'<article class="card"><h4>{name(e.shown_for)}</h4><div class="pair">{pictures}</div>'
+        f'<article class="card"><h4>{title}</h4><div class="pair">{pictures}</div>'
         f'<p>{told} Label: {labels}.</p><p class="file">{name(e.sample)} · {text(e.method)}</p></article>'
     )
 

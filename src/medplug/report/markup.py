@@ -14,6 +14,7 @@ _HIDDEN = re.compile(
 )
 
 _ABBREVIATIONS = frozenset({"auc", "ece", "f1", "mcc", "npv", "ovo", "ovr", "ppv", "roc"})
+_NAMES = {"brier": "Brier score"}
 
 
 def text(value: object) -> str:
@@ -37,19 +38,34 @@ def label(metric: str) -> str:
     >>> label("roc_auc")
     'ROC AUC'
     """
-    return " ".join(w.upper() if w in _ABBREVIATIONS else w for w in metric.split("_"))
+    return " ".join(_NAMES.get(w, w.upper() if w in _ABBREVIATIONS else w) for w in metric.split("_"))
 
 
 def number(value: float | None) -> str:
-    """Three decimals for shares, four digits for anything else, a dash for nothing."""
+    """Three decimals up to 1, three digits beyond, a dash for nothing.
+
+    >>> number(0.25), number(1.6963), number(41.28), number(1234.5)
+    ('0.250', '1.70', '41.3', '1,234')
+    """
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:.3f}" if abs(value) <= 1 else f"{value:.4g}"
+    size = abs(value)
+    return f"{value:,.{3 if size <= 1 else 2 if size < 9.995 else 1 if size < 99.95 else 0}f}"
 
 
 def percent(value: float) -> str:
-    """``0.9312`` as ``93.1 %``."""
-    return f"{100 * value:.1f}\u00a0%"
+    """``0.9312`` as ``93.1 %``; only what is all or nothing reads ``100.0 %`` or ``0.0 %``."""
+    shown = f"{100 * value:.1f}"
+    if shown == "100.0" and value < 1:
+        shown = "over 99.9"
+    elif shown == "0.0" and value > 0:
+        shown = "under 0.1"
+    return f"{shown}\u00a0%"
+
+
+def p_value(value: float) -> str:
+    """``p = 0.012``, or ``p < 0.001``, as HTML."""
+    return "p\u00a0&lt;\u00a00.001" if value < 0.001 else f"p\u00a0=\u00a0{number(value)}"
 
 
 def plural(count: int, word: str) -> str:
@@ -90,7 +106,8 @@ def section(anchor: str, title: str, *parts: str) -> str:
 def words(value: Any) -> str:
     """A nested value on one line: ``"jax 0.10.2, numpy 2.4.6"``."""
     if isinstance(value, dict):
-        return ", ".join(
+        apart = "; " if any(isinstance(inner, dict) for inner in value.values()) else ", "
+        return apart.join(
             f"{key}: {words(inner)}" if isinstance(inner, dict) else f"{key} {words(inner)}"
             for key, inner in value.items()
         )

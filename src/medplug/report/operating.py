@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from medplug.report.discrimination import panel_figures
+from medplug.report.discrimination import panel_figures, prevalence_text
 from medplug.report.explorer import explorer
 from medplug.report.facts import ReportFacts
 from medplug.report.figures import curve_panels
@@ -24,7 +24,7 @@ _VALUES = {
     "npv": "negative predictive value",
     "number_needed_to_evaluate": "number needed to evaluate",
 }
-_FOLDED = 24  # rows from which a long table is folded
+_FOLDED = 12  # rows from which a long table is folded
 
 
 def operating(facts: ReportFacts) -> str:
@@ -55,7 +55,7 @@ def _thresholds(facts: ReportFacts, found: Mapping[str, Any]) -> str:
     opening = (
         f"<p>Each threshold was chosen{where} such that {text(told)}"
         f"{f' ({text(parameters)})' if rule.get('parameters') else ''}. They are stored with the run and used by "
-        "predict, beside the most probable class.</p>"
+        f"predict, beside {'decisions from 0.5 on' if facts.task == 'multilabel' else 'the most probable class'}.</p>"
     )
     notes = Footnotes("method-threshold")
     rows, trust = [], []
@@ -67,15 +67,16 @@ def _thresholds(facts: ReportFacts, found: Mapping[str, Any]) -> str:
         if entry.get("trust"):
             trust.append(f"<strong>{name(c)}</strong>: {text(entry['trust'])}")
     head = [
-        facts.word, "called so from", "chosen from (with / without)", "sensitivity expected", "specificity expected",
-        "sensitivity on test", "specificity on test", "positive predictive value", "negative predictive value",
+        facts.word, "called so from", "chosen on (with / without)", "expected: sensitivity", "specificity",
+        "on test: sensitivity", "specificity", "positive predictive value", "negative predictive value",
     ]  # fmt: skip
     lines = bullets(trust)
     if len(trust) > 6:
         lines = f"<details><summary>How far each threshold can be trusted</summary>{lines}</details>"
     elif lines:
         lines = f"<h3>How far these thresholds can be trusted</h3>{lines}"
-    return opening + table(head, rows, "figures") + notes_list(notes.items()) + lines
+    said = "Expected: at these thresholds on the images that they were chosen on, which is too good; on test: on images that took no part in the choice."
+    return opening + table(head, rows, "figures narrow") + notes_list([*notes.items(), said]) + lines
 
 
 def _row(class_name: str, entry: Mapping[str, Any], notes: Footnotes) -> list[str]:
@@ -83,7 +84,8 @@ def _row(class_name: str, entry: Mapping[str, Any], notes: Footnotes) -> list[st
     if entry.get("value") is None:
         limit = cell(entry)
     else:
-        limit = f'<span class="value">{number(entry["value"])}</span>'
+        mark = notes.mark(entry) if entry.get("low") is not None else ""
+        limit = f'<span class="value">{number(entry["value"])}{mark}</span>'
         if entry.get("low") is not None and entry.get("high") is not None:
             limit += f'<span class="interval">{number(entry["low"])} to {number(entry["high"])}</span>'
     figures = [
@@ -91,7 +93,7 @@ def _row(class_name: str, entry: Mapping[str, Any], notes: Footnotes) -> list[st
         *(test.get(key) for key in ("sensitivity", "specificity", "ppv", "npv")),
     ]
     counts = f"{entry['positives']:,} / {entry['negatives']:,}" if "positives" in entry else ""
-    return [name(class_name), limit, counts, *(cell(f, mark=notes.mark(f)) if f else "" for f in figures)]
+    return [name(class_name), limit, counts, *(_figure(f, notes) for f in figures)]
 
 
 def _beside(facts: ReportFacts) -> str:
@@ -130,15 +132,15 @@ def _decision_curves(facts: ReportFacts) -> str:
     if not panels:
         return ""
     curves = facts.analysis["clinical"]["decision_curve"]
-    captions = {c: f"prevalence {number(curves[c]['prevalence'])}" for c in panels if "prevalence" in curves[c]}
+    captions = {c: prevalence_text(curves[c]) for c in panels}
     legend = (
         '<ul class="legend"><li><i class="key key-a"></i>the model</li><li><i class="key key-b"></i>calling all images so</li>'
         '<li><i class="key key-dots"></i>calling none so</li></ul>'
     )
     return (
         '<h3>Decision curves</h3><p class="notes">The threshold probability is the risk at which one would act: at 0.1 one '
-        "accepts nine false alarms for one case found. The net benefit is the share of cases found, less the false alarms "
-        "weighted that way. The model is of use where its line is the highest of the three.</p>"
+        "accepts nine false alarms for one case found. The net benefit is the number of cases found in 100 images, less the "
+        "false alarms weighted that way. The model is of use where its line is the highest of the three.</p>"
         + legend
         + panel_figures(facts, panels, "Decision curve", captions)
     )
@@ -166,10 +168,10 @@ def _rates(facts: ReportFacts, rates: Mapping[str, Any]) -> str:
         shown = f"<details><summary>Predictive values of each {facts.word}</summary>{shown}</details>"
     note = (
         "Sensitivity and specificity are taken to stay as they are in the test set. The number needed to evaluate is "
-        "how many images called so one has to look at to find one case."
+        "how many images called so one has to look at to find one that is labelled so."
     )
     return (
-        "<h3>Likelihood ratios, and predictive values where the disease is rarer or more frequent</h3>"
+        f"<h3>Likelihood ratios, and predictive values where the {facts.word} is rarer or more frequent</h3>"
         + table(ratio_head, ratios, "figures")
         + (shown if values else "")
         + notes_list([*notes.items(), note])

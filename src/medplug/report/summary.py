@@ -38,14 +38,19 @@ def summary(facts: ReportFacts) -> str:
 
 def _task(facts: ReportFacts, test: Mapping[str, Any]) -> str:
     k = len(facts.classes)
+    of = (
+        f" of {plural(test['units'], 'group')} (such as patients)"
+        if test.get("unit") == "groups" and test.get("units")
+        else ""
+    )
     what = (
-        f"{plural(test['n'], 'image')} that the model was not trained on"
+        f"{plural(test['n'], 'image')}{of} that the model was not trained on"
         if facts.split_sizes.get("train")
-        else (plural(test["n"], "image"))
+        else plural(test["n"], "image") + of
     )
     if facts.task == "multilabel":
         return (
-            f"The model tells for each of {k} labels ({listing(facts.classes)}) how probable it is that an image shows it. It "
+            f"The model tells for each of {k} labels ({listing(facts.classes, 8)}) how probable it is that an image shows it. It "
             f"was tested on {what}."
         )
     return f"The model sorts images into {k} classes: {listing(facts.classes, 8)}. It was tested on {what}."
@@ -79,7 +84,7 @@ def _sentence(facts: ReportFacts, test: Mapping[str, Any], metric: str, figure: 
     if paired:
         one, other = (f"a random image of {name(c)}" for c in reversed(facts.classes))
     elif facts.task == "multilabel":
-        one, other = "a random image with a finding", "a random image without it"
+        one, other = "a random image with a label", "a random image without it"
     else:
         one, other = "a random image of a class", "a random image of another class"
     words = text(facts.readings[metric])
@@ -128,8 +133,8 @@ def _right(facts: ReportFacts) -> str:
         present = found + sum(row[2] for row in facts.decision_counts)
         share = f" ({percent(found / present)})" if present else ""
         return (
-            f"Of {plural(present, 'finding')} that the test images are labelled with, it reports {found:,}{share}, "
-            f"and {wrong:,} that they are not labelled with."
+            f"Of {plural(present, 'label')} that the test images have, it reports {found:,}{share}, and {wrong:,} that "
+            "they do not have."
         )
     return ""
 
@@ -142,14 +147,12 @@ def _misses(facts: ReportFacts) -> list[str]:
             total, lost = sum(row), sum(row) - row[t]
             if lost:
                 taken = max((p for p in range(len(row)) if p != t), key=lambda p, row=row: row[p])
-                told = f"Of {plural(total, 'image')} of {name(facts.classes[t])}, {lost:,} {_are(lost)} taken for something else ({_share(facts, lost, total)})"
-                missed.append(
-                    (
-                        total < FEW,
-                        -lost / total,
-                        f"{told}, most often for {name(facts.classes[taken])} ({row[taken]:,}).",
-                    )
-                )
+                told = f"Of {plural(total, 'image')} of {name(facts.classes[t])}, {lost:,} {_are(lost)} taken for "
+                if row[taken] == lost:
+                    told += f"{name(facts.classes[taken])} ({_share(facts, lost, total)})."
+                else:
+                    told += f"something else ({_share(facts, lost, total)}), most often for {name(facts.classes[taken])} ({row[taken]:,})."
+                missed.append((total < FEW, -lost / total, told))
     elif facts.decision_counts is not None:
         for c, (hit, _, miss, _) in zip(facts.classes, facts.decision_counts, strict=True):
             if miss:
@@ -209,16 +212,19 @@ def _trust(facts: ReportFacts) -> list[str]:
                 f"The model is {how}: on average it gives its answer a probability of {percent(stated)}, and is right in "
                 f"{percent(true)}."
             )
-    for column, groups in (facts.analysis.get("subgroups") or {}).items():
-        metric = next((m for m in facts.readings if (groups.get("worst") or {}).get(m) is not None), None)
-        if metric is not None:
-            found.append(
-                f"By {name(column)}, it does worst for {name(groups['worst'][metric])}; the difference may be chance (see subgroups)."
-            )
+    columns = facts.analysis.get("subgroups") or {}
+    leading = next(iter(m for m in facts.readings if m in facts.test.get("macro", {})), None)
+    worst = {column: (groups.get("worst") or {}).get(leading) for column, groups in columns.items()}
+    # A column without a worst subgroup by the leading metric holds subgroups of one class each, which say nothing.
+    told = [f"{name(value)} (by {name(column)})" for column, value in worst.items() if value is not None]
+    if told:
+        found.append(
+            f"Of the subgroups it does worst for {', '.join(told)}; such differences may be chance (see subgroups)."
+        )
     novelty = (facts.analysis.get("novelty") or {}).get("test")
     if novelty and novelty.get("flagged"):
         found.append(
-            f"{novelty['flagged']:,} of {plural(novelty['n'], 'test image')} look unlike the training images: answers for "
-            "such images mean little."
+            f"{novelty['flagged']:,} of {plural(novelty['n'], 'test image')} {'looks' if novelty['flagged'] == 1 else 'look'} "
+            "unlike the training images: answers for such images mean little."
         )
     return found

@@ -9,7 +9,7 @@ from typing import Any
 
 from medplug.report.facts import ReportFacts
 from medplug.report.figures import whisker
-from medplug.report.markup import bullets, label, listing, name, number, table, text
+from medplug.report.markup import bullets, label, listing, name, number, p_value, table, text
 from medplug.report.summary import FEW
 
 Figure = Mapping[str, Any]
@@ -18,7 +18,7 @@ Bounds = tuple[float, float]
 _LEVELS = {
     "image": "images of one patient may lie on both sides of the split",
     "group (guessed)": "no group is on both sides, as far as groups could be guessed",
-    "group (given)": "no group (patient) is on both sides of the split",
+    "group (given)": "no group (such as a patient) is on both sides of the split",
     "site": "the test images come from other sites than the training images",
     "unknown": "what test and training images share is not known",
 }
@@ -57,7 +57,7 @@ class Footnotes:
         found = []
         for i, variants in enumerate(self._variants.values()):
             letter = _letter(i)
-            more = " (and likewise with other numbers: the letter beside a figure tells its own)"
+            more = "; the numbers in it differ from figure to figure"
             told = text(variants[0]) + (more if len(variants) > 1 else "")
             found.append(f'<span id="{self._anchor}-{letter}">{letter}: {told}.</span>')
         return found
@@ -86,9 +86,11 @@ def cell(figure: Figure | None, bounds: Bounds = (0.0, 1.0), mark: str = "", *, 
     if figure is None:
         return ""
     if figure.get("value") is None:
-        return f'<span class="undefined">not defined: {text(figure.get("reason", "no reason given"))}</span>'
+        reason = str(figure.get("reason", "no reason given"))
+        opening = "" if reason.startswith("infinite") else "not defined: "
+        return f'<span class="undefined">{opening}{text(reason)}</span>'
     value = f'<span class="value">{number(figure["value"])}{mark}</span>'
-    told = ", ".join(f"{text(label(key))} {number(v)}" for key, v in _companions(figure).items())
+    told = ", ".join(_beside(key, v) for key, v in _companions(figure).items())
     beside = f'<span class="interval companion">{told}</span>' if told else ""
     if figure.get("low") is None or figure.get("high") is None:
         return value + beside
@@ -154,7 +156,7 @@ def class_table(facts: ReportFacts, scores: Mapping[str, Any], anchor: str) -> s
             names = text(", ".join(map(label, block)))
             blocks.append(f"<details><summary>{names}</summary>{shown}</details>" if start else shown)
         body = "".join(blocks)
-    lines = notes.items()
+    lines = [*notes.items(), *_without_interval(per_class, metrics)]
     if any(is_few(entry) for entry in per_class.values()):
         lines.append(f"Names in grey have fewer than {FEW} test images: their figures say little.")
     return body + notes_list(lines)
@@ -217,6 +219,25 @@ def _marked(figure: Figure | None, bounds: Bounds, notes: Footnotes) -> str:
 
 def _companions(figure: Figure) -> dict[str, float | None]:
     return {key: value for key, value in (figure.get("companion") or {}).items() if not isinstance(value, list)}
+
+
+def _beside(key: str, value: float | None) -> str:
+    if key == "p" and value is not None:
+        return p_value(value)
+    title = "null\u00a0value" if key == "null" else text(label(key))
+    return f"{title}\u00a0{number(value)}"
+
+
+def _without_interval(per_class: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]) -> list[str]:
+    """Which figures of classes have no interval, and why."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for m in metrics:
+        for c, entry in per_class.items():
+            if (entry.get(m) or {}).get("interval_reason"):
+                found[m, entry[m]["interval_reason"]].append(c)
+    return [
+        f"No interval for {text(label(m))} of {listing(c, 12)}: {text(reason)}." for (m, reason), c in found.items()
+    ]
 
 
 def _family(method: str) -> str:

@@ -140,7 +140,11 @@ def aligned(index: Index, card: ModelCard, data: str) -> Index:
 def _reader(data: str, card: ModelCard, config: Config, registry: Registry) -> tuple[str, Any, str]:
     """The reader that is surest of the data; the run's own parameters where it is the run's own reader."""
     stated = config.uses("reader") not in ((), (AUTO,)) and config.uses("reader") != (card.reader,)
-    chosen = config if stated else config.with_uses("reader", AUTO)
+    chosen = config
+    if not stated:  # parameters of the run's reader are none of another one's; those that it lacks are the user's
+        given = config.choices["reader"].direct if "reader" in config.choices else {}
+        own = {name: value for name, value in given.items() if name not in card.reader_parameters}
+        chosen = config.with_components("reader", AUTO).with_defaults("reader", **own)
     name, reader, argument = choose_reader(data, chosen, registry)
     if name == card.reader and not stated:
         name, reader = config.make("reader", registry)

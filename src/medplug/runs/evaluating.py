@@ -27,11 +27,13 @@ from medplug.evaluation.tables import write_predictions
 from medplug.evaluation.thresholds import choose_thresholds
 from medplug.evaluation.tidy import write_tidy
 from medplug.files import atomic, read_json, write_json
+from medplug.params import parameters
 from medplug.progress import Reporter
 from medplug.runs import folder as names
 from medplug.seeds import child_seed
 from medplug.values import Predictions, Task
 
+CHANGED = "evaluated_with"  # key of the manifest: settings of the last evaluation that are not those of the run
 _TRIED = 20  # random samples per class on which metrics are tried
 
 
@@ -195,6 +197,14 @@ def decide(
         fit_conformal(found, settings.coverage),
         novelty,
     )
+
+
+def note_changes(folder: Path, run: EvaluationSettings, used: EvaluationSettings) -> None:
+    """Write into the manifest with which other settings than those of the run its figures were made."""
+    manifest, planned = read_json(folder / names.MANIFEST), parameters(run)
+    manifest.pop(CHANGED, None)
+    changed = {name: value for name, value in parameters(used).items() if value != planned[name]}
+    write_json(folder / names.MANIFEST, {**manifest, **({CHANGED: changed} if changed else {})})
 
 
 def save_rules(folder: Path, rules: DecisionRules) -> None:

@@ -22,6 +22,7 @@ from medplug.report.facts import ReportFacts
 from medplug.report.figures import all_figures
 from medplug.report.page import render_report
 from medplug.runs import folder as names
+from medplug.runs.evaluating import CHANGED
 from medplug.runs.explaining import read_explained
 from medplug.runs.folder import SplitTable
 from medplug.runs.model import load_card
@@ -89,7 +90,7 @@ def run_facts(folder: Path, metrics: Mapping[str, Any], config: Config) -> Repor
         errors=read_explained(folder / names.ERRORS),
         colour_scale=colour_scale(config.rendering),
         readings=readings(metrics),
-        confidence=analysis.get("confidence", config.evaluation.confidence),  # `evaluate --set` may have changed it
+        confidence=manifest.get(CHANGED, {}).get("confidence", config.evaluation.confidence),
         manifest=manifest,
         config=(folder / names.CONFIG).read_text("utf-8"),
     )

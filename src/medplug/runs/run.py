@@ -32,7 +32,7 @@ from medplug.progress import Reporter, quiet_reporter
 from medplug.report.facts import ExplainedImage
 from medplug.runs import folder as names
 from medplug.runs.elsewhere import evaluate_data
-from medplug.runs.evaluating import Part, decide, evaluate_into, read_rules, save_rules
+from medplug.runs.evaluating import Part, decide, evaluate_into, note_changes, read_rules, save_rules
 from medplug.runs.explaining import Wanted, explain_images
 from medplug.runs.inputs import Loaded, expand, groups_of, nothing_readable
 from medplug.runs.model import ModelCard, load_card, load_network
@@ -255,6 +255,7 @@ class Run:
             independence=split_independence(self._index(), self.config), validation=validation, reporter=reporter,
             novelty=novelty,
         )  # fmt: skip
+        note_changes(self.folder, self.config.evaluation, config.evaluation)
         save_rules(self.folder, rules)
         self.decision = rules  # what predict applies from now on
         write_report(self.folder, metrics)
@@ -329,7 +330,7 @@ class Run:
         if lost:
             raise UsageError(
                 f"the metric {lost[0].partition(':')[2]} was an instance of a class that is not registered, and a run folder "
-                "cannot hold it: name the metrics to use with metric.use, or load its plugin with --plugin FILE.py"
+                "cannot hold it: name the metrics to use with metric.use"
             )
         made = config.make_all("metric", self._registry, self.task)
         return named_metrics([(name, metric) for name, metric in made if self.task in metric.tasks])

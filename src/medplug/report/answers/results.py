@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from medplug.report.answers.telling import answer, component, joined, label, some, told, trained
+from medplug.report.answers.telling import answer, component, joined, some, told, trained
 from medplug.report.facts import ReportFacts
-from medplug.report.markup import number, percent, plural, words
+from medplug.report.markup import label, number, percent, plural, words
 
 _RATES = 6  # figures of a class that are told in a sentence
 
@@ -141,6 +141,11 @@ def _because(reason: str | None) -> str:
     return f" ({reason})" if reason else ""
 
 
+def _parameters(fit: Mapping[str, Any]) -> str:
+    """The parameters that are single numbers, in words."""
+    return words({k: number(v) for k, v in fit["parameters"].items() if isinstance(v, (int, float))})
+
+
 @answer
 def updating(facts: ReportFacts) -> str | None:
     """Recalibration."""
@@ -149,7 +154,7 @@ def updating(facts: ReportFacts) -> str | None:
         return None
     if fit.get("skipped") or fit["method"] == "none":
         return f"None: the probabilities are the network's own{_because(fit.get('skipped'))}."
-    return f"Calibrated probabilities beside the network's own: {fit['method']} ({words(dict(fit['parameters']))}), fitted {_fitted(fit)}."
+    return f"Calibrated probabilities beside the network's own: {fit['method']}{_because(_parameters(fit))}, fitted {_fitted(fit)}."
 
 
 @answer

@@ -57,11 +57,6 @@ def told(figure: Mapping[str, Any]) -> str:
     return f"{number(figure['value'])} ({number(figure['low'])} to {number(figure['high'])})"
 
 
-def label(metric: str) -> str:
-    """A metric's name as words."""
-    return metric.replace("_", " ")
-
-
 def some(items: Iterable[str], limit: int = _CLASSES, apart: str = "; ") -> str:
     """Items in a sentence; beyond the limit only their number."""
     listed = list(items)

@@ -1,7 +1,7 @@
 """Figures as SVG. Colours are classes of one style sheet, so that light, dark, print and exports share one drawing."""
 
 from medplug.report.figures.axes import nice_ticks, panel_grid, panel_svg
-from medplug.report.figures.calibration import reliability_panel
+from medplug.report.figures.calibration import even_bins, reliability_panel
 from medplug.report.figures.collection import (
     all_figures,
     calibration_panels,
@@ -28,6 +28,7 @@ __all__ = [
     "curve_panels",
     "decision_panel",
     "epoch_ticks",
+    "even_bins",
     "forest",
     "leading_metric",
     "loss_curves",

@@ -9,7 +9,8 @@ A drawing is one ``<svg>`` of a small vocabulary, so that it can also be drawn w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -107,6 +108,28 @@ def label(x: float, y: float, words: str, anchor: str = "start", kind: str = "",
     """Text at a place; ``turned`` reads upwards."""
     extra = (f' class="{kind}"' if kind else "") + (f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else "")
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{extra}>{text(words)}</text>'
+
+
+def legend(drawing: str, entries: Mapping[str, str]) -> str:
+    """The drawing with a line below it that says what its lines (by class) are; nothing where there is no drawing."""
+    if not drawing:
+        return ""
+    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawing)
+    assert size is not None  # all drawings are made by ``svg``
+    width, height = float(size[1]), float(size[2])
+    parts, x, y = [], 8.0, height + 12
+    for kind, words in entries.items():
+        needed = 34 + text_width(words)
+        if x > 8 and x + needed > width:
+            x, y = 8.0, y + 16
+        if kind == "mark":
+            parts.append(f'<circle class="{kind}" cx="{x + 10:.1f}" cy="{y - 3.5:.1f}" r="4.5"/>')
+        else:
+            parts.append(f'<path class="{kind}" d="M{x:.1f} {y - 3.5:.1f}H{x + 22:.1f}"/>')
+        parts.append(label(x + 27, y, words))
+        x += needed + 12
+    grown = drawing.replace(size[0], f'viewBox="0 0 {width:g} {y + 8:g}"', 1)
+    return grown.removesuffix("</svg>") + "".join(parts) + "</svg>"
 
 
 def fit(words: str, width: float, size: float = 11) -> str:

@@ -13,14 +13,15 @@ Bins = Sequence[Mapping[str, Any]]
 def reliability_panel(before: Bins, after: Bins | None, side: float) -> Panel:
     """Observed share against predicted probability, before (filled) and after (open) calibration.
 
-    The bars at the bottom show how the predictions before calibration are spread: the fullest bin has the highest.
+    The bars at the bottom show how the predictions before calibration are spread: the fullest bin has the highest. Bins
+    of unequal width have none: they hold about equally many predictions, and equal bars would look like an even spread.
     """
 
     def draw(x: float, y: float) -> list[str]:
         axes = square(x, y, side)
         parts = axes.frame(ticks_of(side), ticks_of(side), "predicted probability", "observed share")
         most = max([b["n"] for b in before], default=0)
-        for b in before:
+        for b in before if even_bins(before) else ():
             if b["n"]:
                 left, right = axes.x(b["low"]), axes.x(b["high"])
                 height = 0.16 * side * b["n"] / most
@@ -36,6 +37,12 @@ def reliability_panel(before: Bins, after: Bins | None, side: float) -> Panel:
         return parts
 
     return draw
+
+
+def even_bins(bins: Bins) -> bool:
+    """Whether bins are about equally wide, so that bars above them show how predictions are spread."""
+    widths = [b["high"] - b["low"] for b in bins]
+    return not widths or max(widths) - min(widths) < 0.01
 
 
 def _series(axes: Axes, bins: Bins, kind: str) -> list[str]:

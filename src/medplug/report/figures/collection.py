@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
 
 from medplug.report.facts import ReportFacts
-from medplug.report.figures.axes import Panel, panel_grid
+from medplug.report.figures.axes import Panel, legend, panel_grid
 from medplug.report.figures.calibration import reliability_panel
 from medplug.report.figures.counts import bars, confusion_matrix
 from medplug.report.figures.curves import decision_panel, precision_recall_panel, roc_panel, side_of
@@ -19,12 +19,14 @@ from medplug.report.markup import label
 def all_figures(facts: ReportFacts) -> dict[str, str]:
     """Name to ``<svg>`` of every drawing that the facts have something for; names are safe as file names."""
     found = {
-        "training": loss_curves(facts.history, facts.tested_epoch),
+        "training": legend(loss_curves(facts.history, facts.tested_epoch), _losses(facts)),
         **{name: _grid(facts, list(panels.items())) for name, panels in curve_panels(facts).items()},
-        "calibration": _grid(facts, calibration_panels(facts)),
+        "calibration": legend(_grid(facts, calibration_panels(facts)), _calibrated(facts)),
         "classes": class_forest(facts),
         "conformal_sets": set_sizes(facts),
     }
+    curves = {"line-a": "the model", "line-b": "calling all so", "chance": "calling none so"}
+    found["decision_curves"] = legend(found["decision_curves"], curves)
     if facts.confusion_counts is not None:
         found["confusion"] = confusion_matrix(facts.classes, facts.confusion_counts)
     for i, column in enumerate(facts.analysis.get("subgroups", {}), 1):
@@ -32,6 +34,16 @@ def all_figures(facts: ReportFacts) -> dict[str, str]:
         key = f"subgroups_{slug or i}"
         found[key if key not in found else f"{key}_{i}"] = subgroup_forest(facts, column)
     return {name: drawing for name, drawing in found.items() if drawing}
+
+
+def _losses(facts: ReportFacts) -> dict[str, str]:
+    tested = {} if facts.tested_epoch is None else {"mark": f"tested weights (epoch {facts.tested_epoch})"}
+    return {"line-a": "training", "line-b": "validation", **tested}
+
+
+def _calibrated(facts: ReportFacts) -> dict[str, str]:
+    after = (facts.analysis.get("calibration") or {}).get("after")
+    return {"line-a": "before calibration", "line-b": "after"} if after else {"line-a": "as predicted"}
 
 
 def curve_panels(facts: ReportFacts) -> dict[str, dict[str, Panel]]:
@@ -59,7 +71,7 @@ def calibration_panels(facts: ReportFacts) -> list[tuple[str, Panel]]:
     panels = []
     if before.get("top_label"):
         panel = reliability_panel(before["top_label"], after and after.get("top_label"), side)
-        panels.append(("whichever class is the most probable", panel))
+        panels.append(("predicted class", panel))
     for c in facts.classes:
         entry = before["per_class"].get(c)
         if entry and any(b["n"] for b in entry["bins"]):
@@ -92,9 +104,11 @@ def class_forest(facts: ReportFacts) -> str:
 
 
 def subgroup_metric(facts: ReportFacts, column: str) -> str | None:
-    """The metric by which the subgroups of a column are drawn."""
+    """The metric by which the subgroups of a column are drawn; None where none has a value in two of them."""
     rows = facts.analysis["subgroups"][column]["rows"]
-    there = list(dict.fromkeys(metric for row in rows for metric in row.get("macro") or {}))
+    drawn = [(metric, figure) for row in rows for metric, figure in (row.get("macro") or {}).items()]
+    several = Counter(metric for metric, figure in drawn if figure.get("value") is not None)
+    there = [metric for metric in dict.fromkeys([*facts.readings, *several]) if several[metric] > 1]
     leading = leading_metric(facts)
     return leading if leading in there else next(iter(there), None)
 
@@ -104,11 +118,8 @@ def subgroup_forest(facts: ReportFacts, column: str) -> str:
     metric = subgroup_metric(facts, column)
     if metric is None:
         return ""
-    rows = []
-    for row in facts.analysis["subgroups"][column]["rows"]:
-        hidden = bool(row.get("suppressed"))
-        figure: Mapping[str, Any] = {} if hidden else row["macro"].get(metric, {})
-        rows.append(ForestRow(str(row["name"]), row["n"], figure, "too few, not shown" if hidden else "not defined"))
+    shown = [row for row in facts.analysis["subgroups"][column]["rows"] if not row.get("suppressed")]
+    rows = [ForestRow(str(row["name"]), row["n"], row["macro"].get(metric, {}), "not defined") for row in shown]
     title = label(metric)
     whole = facts.test.get("macro", {}).get(metric, {}).get("value")
     return forest(rows, title, f"{title} by {column}", whole)
@@ -122,8 +133,11 @@ def set_sizes(facts: ReportFacts) -> str:
     sizes = list(test["sizes"])
     while len(sizes) > 1 and not sizes[-1]:
         sizes.pop()
-    rows = [(f"{i} {'class' if i == 1 else 'classes'}", n) for i, n in enumerate(sizes)]
-    return bars(rows, "test samples", "Sizes of the conformal sets")
+    one, several = ("label", "labels") if facts.task == "multilabel" else ("class", "classes")
+    rows = [(f"{i or 'no'} {one if i < 2 else several}", n) for i, n in enumerate(sizes)]
+    while len(rows) > 1 and not rows[0][1]:
+        rows.pop(0)
+    return bars(rows, "test images", "Sizes of the conformal sets")
 
 
 def _grid(facts: ReportFacts, panels: Sequence[tuple[str, Panel]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medplug.report.figures.axes import Axes, fit, label, nice_ticks, svg, text_width
+from medplug.report.figures.axes import Axes, fit, label, svg, text_width
 
 
 def confusion_matrix(classes: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
@@ -17,7 +17,7 @@ def confusion_matrix(classes: Sequence[str], counts: Sequence[Sequence[int]]) ->
     parts = [label(left + cell * k / 2, 12, "predicted class", "middle")]
     parts.append(label(12, top + cell * k / 2, "labelled class", "middle", turned=True))
     for i, name in enumerate(names):
-        parts.append(label(left - 6, top + cell * (i + 0.5) + 3.5, fit(name, left - 28), "end", "name"))
+        parts.append(label(left - 6, top + cell * (i + 0.5) + 3.5, fit(name, left - 27), "end", "name"))
         parts.append(label(left + cell * (i + 0.5), top - 6, str(i + 1), "middle", "name"))
     for t, row in enumerate(counts):
         total = sum(row)
@@ -51,11 +51,8 @@ def bars(rows: Sequence[tuple[str, int]], title: str, about: str) -> str:
         return ""
     names = min(150.0, max(text_width(name) for name, _ in rows) + 8)
     aside = text_width(f"{most:,}") + 10
-    ticks = nice_ticks(0, most, 4)
-    axes = Axes(names, 4, 390 - names - aside, 22 * len(rows), 0.0, max(ticks[-1], most))
+    axes = Axes(names, 4, 390 - names - aside, 22 * len(rows), 0.0, most)  # each bar has its number: no scale is needed
     parts = []
-    for tick in ticks:
-        parts.append(f'<path class="grid" d="M{axes.x(tick):.1f} {axes.top}V{axes.bottom}"/>')
     for i, (name, count) in enumerate(rows):
         top = axes.top + 22 * i
         width = axes.x(count) - axes.left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -96,12 +97,27 @@ def _runs(points: Sequence[Point], floor: float) -> list[list[Point]]:
 
 
 def _banded(axes: Axes, curve: Mapping[str, Any], across: str, up: str) -> list[str]:
+    """The line and its band, in as many pieces as values that are not there cut them into."""
     parts = []
     if curve.get("low") and curve.get("high"):
-        low, high = ([axes.place(p) for p in pairs(curve[across], curve[key])] for key in ("low", "high"))
-        parts.append(band(low, high, "band-a"))
-    parts.append(line([axes.place(p) for p in pairs(curve[across], curve[up])], "line-a"))
+        for run in _pieces(curve[across], curve["low"], curve["high"]):
+            low, high = ([axes.place((x, ys[i])) for x, *ys in run] for i in (0, 1))
+            parts.append(band(low, high, "band-a"))
+    for run in _pieces(curve[across], curve[up]):
+        parts.append(line([axes.place((x, y)) for x, y in run], "line-a"))
     return parts
+
+
+def _pieces(*columns: Sequence[float | None]) -> list[list[tuple[float, ...]]]:
+    """Rows of columns, cut where a row lacks a number."""
+    runs: list[list[tuple[float, ...]]] = [[]]
+    for row in zip(*columns, strict=True):
+        there = tuple(v for v in row if v is not None and math.isfinite(v))
+        if len(there) == len(row):
+            runs[-1].append(there)
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
 
 
 def _straight(points: Sequence[Point]) -> str:

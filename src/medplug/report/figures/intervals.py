@@ -20,7 +20,7 @@ def whisker(value: float, low: float, high: float, bounds: tuple[float, float]) 
     parts = [
         '<path class="grid" d="M4 6H76"/>',
         f'<path class="span-a" d="M{x(low):.1f} 6H{x(high):.1f}"/>',
-        f'<circle class="point-a" cx="{x(value):.1f}" cy="6" r="3"/>',
+        f'<circle class="point-a" cx="{x(value):.1f}" cy="6" r="2.4"/>',
     ]
     return svg(80, 12, f"{number(value)}, interval {number(low)} to {number(high)}", parts, "whisker")
 
@@ -57,7 +57,7 @@ def forest(rows: Sequence[ForestRow], title: str, about: str, reference: float |
     aside = max([text_width(c) for c in [*counts, "n"]]) + 8
     names = min(150.0, max(text_width(row.name) for row in rows) + 6)
     left = names + aside + 8
-    axes = Axes(left, 18, 390 - left, 20 * len(rows), ticks[0], ticks[-1])
+    axes = Axes(left, 18, 384 - left, 20 * len(rows), ticks[0], ticks[-1])
     height = axes.bottom + 34
     parts = []
     for tick in ticks:
