@@ -47,7 +47,8 @@ def compare(
         method over the pairs of runs of that metric, not over metrics;
 
         ``"gain"``: ``{METRIC: {RUN: figure}}``, by how much each further run is better than the first one (worse where
-        negative), as a difference in the good direction of the metric; ``"over"`` names the first;
+        negative), as a difference in the good direction of the metric; ``"over"`` names the first. Metrics with an
+        ``ideal`` value have no such direction, and no gain;
 
         ``"correction"``: a sentence.
 

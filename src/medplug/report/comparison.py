@@ -2,91 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medplug.report.figures import ForestRow, forest
-from medplug.report.markup import name, number, percent, plural, section, table, text
+from medplug.report.markup import label, name, p_value, percent, plural, section, table, text
 from medplug.report.page import whole_page
+from medplug.report.tables import Footnotes, bounds_of, cell, notes_list
+
+_NAMED = 3  # so many runs stand in the title
 
 
 def render_comparison(found: Mapping[str, Any], confidence: float) -> str:
     """The page of :func:`medplug.evaluation.compare`'s result: figures beside each other, differences, tests."""
-    runs = found["runs"]
-    unit = f", drawn by {text(found['unit'])[:-1]}" if found["unit"] == "groups" else ""
+    runs = list(found["runs"])
+    title = " and ".join([", ".join(runs[:-1]), runs[-1]]) if len(runs) <= _NAMED else f"{len(runs)} runs"
+    units = f" of {found['units']:,} groups" if found["unit"] == "groups" else ""
     head = (
-        f"<p>{plural(len(runs), 'run')} on the same {plural(found['n'], 'test image')}. Intervals aim at "
-        f"{percent(confidence)} coverage{unit}; differences are paired image by image, so that an interval of a difference "
-        "that leaves out 0 tells more than two intervals that do not meet.</p>"
+        f"<p>{plural(len(runs), 'run')} on the same {plural(found['n'], 'test image')}{units}. Intervals aim at a coverage of "
+        f"{percent(confidence)}. The differences below are paired image by image: an interval of a difference that leaves "
+        "out 0 tells more than two intervals that do not meet.</p>"
     )
+    pairs = list(dict.fromkeys((p["a"], p["b"]) for p in found["pairs"]))
     return whole_page(
-        "Comparison of " + " and ".join([", ".join(runs[:-1]), runs[-1]]),
+        f"Comparison of {title}",
         [
             section("figures", "Figures", head, _figures(found), _beside(found)),
-            section("differences", "Differences", _pairs(found), _gain(found)),
+            section(
+                "differences",
+                "Differences",
+                f'<p class="notes">{text(found["correction"])}</p>',
+                *(_pair(found, a, b, i) for i, (a, b) in enumerate(pairs)),
+                _gain(found),
+            ),
         ],
     )
 
 
 def _figures(found: Mapping[str, Any]) -> str:
-    rows = [
-        [name(run), *(_cell(figures.get(run, {})) for figures in found["metrics"].values())] for run in found["runs"]
-    ]
-    return table(["run", *(text(m.replace("_", " ")) for m in found["metrics"])], rows, "figures")
+    notes, rows = Footnotes("figure"), []
+    for metric, by_run in found["metrics"].items():
+        bounds = bounds_of(by_run.values())
+        rows.append(
+            [text(label(metric)), *(cell(by_run[run], bounds, notes.mark(by_run[run])) for run in found["runs"])]
+        )
+    return table(["metric", *(name(run) for run in found["runs"])], rows, "figures roomy") + notes_list(notes.items())
 
 
-def _cell(figure: Mapping[str, Any]) -> str:
-    if figure.get("value") is None:
-        return f'<span title="{text(figure.get("reason", ""))}">–</span>'
-    if figure.get("low") is None:
-        return number(figure["value"])
-    return (
-        f'{number(figure["value"])} <span class="interval">{number(figure["low"])} to {number(figure["high"])}</span>'
-    )
+def _pair(found: Mapping[str, Any], a: str, b: str, number: int) -> str:
+    """The differences of two runs, and the tests of them."""
+    notes, rows = Footnotes(f"pair-{number}"), []
+    for p in found["pairs"]:
+        if (p["a"], p["b"]) == (a, b):
+            difference = {**p["difference"], "method": p["method"]}
+            shown = cell(difference, mark=notes.mark(difference), drawn=False)
+            rows.append([text(label(p["metric"])), shown, _p(p.get("p")), _p(p.get("p_holm"))])
+    head = ["metric", "difference", "p", "p (Holm)"]
+    return f"<h3>{name(a)} − {name(b)}</h3>{table(head, rows, 'figures')}{notes_list(notes.items())}"
 
 
 def _beside(found: Mapping[str, Any]) -> str:
-    drawings = [
-        forest([ForestRow(run, None, figures.get(run, {}), "not defined") for run in found["runs"]], metric.replace("_", " "),
-               f"{metric} of each run")
-        for metric, figures in found["metrics"].items()
-    ]  # fmt: skip
-    return _drawn(drawings)
+    return _drawn(
+        [
+            forest(
+                [ForestRow(run, None, by_run.get(run, {}), "not defined") for run in found["runs"]],
+                label(metric),
+                f"{label(metric)} of each run",
+            )
+            for metric, by_run in found["metrics"].items()
+        ]
+    )
 
 
 def _gain(found: Mapping[str, Any]) -> str:
-    drawings = []
-    for metric in found["metrics"]:
-        rows = [
-            ForestRow(f"{p['a']} − {p['b']}", None, p["difference"], "not defined")
-            for p in found["pairs"]
-            if p["metric"] == metric
-        ]
-        words = f"difference of {metric.replace('_', ' ')}"
-        drawings.append(forest(rows, words, f"{words} between runs", 0.0) if rows else "")
-    return _drawn(drawings)
+    """What each further run gains over the first one, in the good direction of each metric."""
+    first, drawings = found["gain"], []
+    for metric, by_run in first.items():
+        rows = [ForestRow(run, None, figure, "not defined") for run, figure in by_run.items() if run in found["runs"]]
+        words = f"gain in {label(metric)}"
+        drawings.append(forest(rows, words, f"{words} over {found['runs'][0]}", 0.0) if rows else "")
+    if not any(drawings):
+        return ""
+    told = f"<h3>Gain over {name(found['runs'][0])}</h3><p>To the right of the dashed line is better, whatever the metric.</p>"
+    return told + _drawn(drawings)
 
 
-def _drawn(drawings: list[str]) -> str:
-    return '<div class="panels">' + "".join(f"<figure>{d}</figure>" for d in drawings if d) + "</div>"
-
-
-def _pairs(found: Mapping[str, Any]) -> str:
-    rows = [
-        [
-            text(p["metric"].replace("_", " ")),
-            f"{name(p['a'])} − {name(p['b'])}",
-            _cell(p["difference"]),
-            _p(p.get("p")),
-            _p(p.get("p_holm")),
-            text(p["method"]),
-        ]
-        for p in found["pairs"]
-    ]
-    return table(["metric", "runs", "difference", "p", "p (Holm)", "method"], rows, "figures")
+def _drawn(drawings: Sequence[str]) -> str:
+    return '<div class="panels forests">' + "".join(f"<figure>{d}</figure>" for d in drawings if d) + "</div>"
 
 
 def _p(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return "&lt; 0.001" if value < 0.001 else f"{value:.3f}"
+    return "–" if value is None else p_value(value)
