@@ -319,3 +319,12 @@ def test_absent_classes_unknown_labels_and_one_sample(metrics: Any) -> None:
     single = decided(np.array([True])), decided(np.array([False]))
     (pair,) = compared(dict(zip("ab", single, strict=True)), {"accuracy": Share()})["pairs"]
     assert (pair["difference"]["value"], pair["difference"]["low"], pair["p"]) == (1, None, None)
+
+
+def test_a_metric_with_an_ideal_value_has_differences_but_no_gain(make: Any) -> None:
+    class Aim(Area):
+        ideal = 0.9
+
+    found = compared({"one": make(60, strength=1.0), "two": make(60, strength=2.0, seed=0)}, {"aim": Aim()})
+    assert [p["metric"] for p in found["pairs"]] == ["aim"]
+    assert found["gain"] == {}

@@ -93,7 +93,11 @@ def compare(
             if evidence[names[0]][m].value.ndim
         },
         "pairs": pairs,
-        "gain": {m: _gains(m, metric, names, pairs) for m, metric in metrics.items() if m in told},
+        "gain": {
+            m: _gains(m, metric, names, pairs)
+            for m, metric in metrics.items()
+            if m in told and not hasattr(metric, "ideal")
+        },
         "correction": (
             f"p (Holm) is corrected over the {len(names) * (len(names) - 1) // 2} pairs of runs of each metric; "
             "that there are several metrics is not corrected for."
