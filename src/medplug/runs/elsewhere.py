@@ -28,7 +28,7 @@ from medplug.report.facts import ReportFacts
 from medplug.runs import folder as names
 from medplug.runs.evaluating import Part, evaluate_into
 from medplug.runs.model import ModelCard
-from medplug.runs.reporting import readings, with_checklists, write_page
+from medplug.runs.reporting import counted, readings, with_checklists, write_page
 from medplug.values import Index, Predictions
 
 _BATCH = 32
@@ -176,7 +176,7 @@ def _facts(
 ) -> ReportFacts:
     counts = index.class_counts()[:, 0]
     facts = ReportFacts(
-        title=f"{run.name} on {Path(data).name or data}: {len(index.classes)} classes",
+        title=f"{run.name} on {Path(data).name or data}: {counted(index.task, index.classes)}",
         task=index.task,
         classes=index.classes,
         metrics=read_json(out / names.METRICS),

@@ -17,7 +17,7 @@ from medplug.progress import Reporter
 from medplug.report.facts import ReportFacts
 from medplug.runs import folder as names
 from medplug.runs.evaluating import Part, evaluate_into
-from medplug.runs.reporting import readings, with_checklists, write_page
+from medplug.runs.reporting import counted, readings, with_checklists, write_page
 from medplug.values import Predictions
 
 _INDEPENDENCE = {
@@ -47,7 +47,7 @@ def evaluate_foreign(
     )  # fmt: skip
     write_predictions(folder / names.PREDICTIONS["test"], predictions)
     facts = ReportFacts(
-        title=f"{title}: {len(predictions.classes)} classes",
+        title=f"{title}: {counted(predictions.task, predictions.classes)}",
         task=predictions.task,
         classes=predictions.classes,
         metrics=figures,

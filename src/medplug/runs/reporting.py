@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def run_facts(folder: Path, metrics: Mapping[str, Any], config: Config) -> Repor
     figures, analysis = read_json(folder / names.METRICS), read_json(folder / names.ANALYSIS)
     split = names.read_split(folder / names.SPLIT, card.classes)
     facts = ReportFacts(
-        title=f"{_short(manifest['source'])}: {len(card.classes)} classes",
+        title=f"{_short(manifest['source'])}: {counted(card.task, card.classes)}",
         task=card.task,
         classes=card.classes,
         metrics=figures,
@@ -100,6 +100,11 @@ def run_facts(folder: Path, metrics: Mapping[str, Any], config: Config) -> Repor
 def _config(folder: Path) -> Config:
     path = folder / names.CONFIG
     return Config.from_layers(parse_recipe(path.read_text("utf-8"), str(path)))
+
+
+def counted(task: str, classes: Sequence[str]) -> str:
+    """``"3 classes"``, or ``"8 labels"`` in multi-label tasks."""
+    return f"{len(classes)} {'labels' if task == 'multilabel' else 'classes'}"
 
 
 def readings(metrics: Mapping[str, Any]) -> dict[str, str]:
