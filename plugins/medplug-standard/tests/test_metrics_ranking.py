@@ -140,3 +140,12 @@ def test_area_over_pairs_of_two_classes_is_the_area() -> None:
     np.testing.assert_allclose(RocAucOvo()(targets, probabilities), expected[0], rtol=1e-12)
     rows = RocAuc().influence(targets, probabilities)[:, 0]
     np.testing.assert_allclose(RocAucOvo().influence(targets, probabilities), rows, rtol=1e-9)
+
+
+def test_average_precision_of_one_kind_is_undefined() -> None:
+    """Without negatives every answer is perfect, which says nothing of the model."""
+    targets, probabilities = np.array([[1.0], [1], [1], [0]]), np.array([[0.1], [0.5], [0.9], [0.3]])
+    assert np.isnan(AveragePrecision()(targets[:3], probabilities[:3])).all()
+    assert np.isnan(AveragePrecision()(targets, probabilities, np.array([1.0, 2, 1, 0]))).all()
+    assert np.isnan(AveragePrecision().influence(targets[:3], probabilities[:3])).all()
+    assert AveragePrecision()(targets, probabilities) == pytest.approx([(1 + 1 + 3 / 4) / 3])

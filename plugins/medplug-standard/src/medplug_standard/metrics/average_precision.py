@@ -22,7 +22,7 @@ class AveragePrecision:
     tasks = BOTH
     higher_is_better = True
     bounds = (0.0, 1.0)
-    undefined = "the class has no samples"
+    undefined = "the class has no samples, or all samples belong to it"
     vectorised = True
 
     def __call__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import numpy as np
@@ -26,7 +27,7 @@ def gradient(figure: Callable[[Counts], np.ndarray], totals: Counts) -> Counts:
     return Counts(*slopes)
 
 
-class CountMetric:
+class CountMetric(ABC):
     """A figure of each class that is a smooth function of its four counts, unchanged when all of them are doubled."""
 
     tasks = BOTH
@@ -34,9 +35,9 @@ class CountMetric:
     bounds = (0.0, 1.0)
     vectorised = True
 
+    @abstractmethod
     def figure(self, found: Counts) -> np.ndarray:
         """The formula, element by element; complex counts carry derivatives."""
-        raise NotImplementedError
 
     def __call__(
         self,
@@ -72,7 +73,7 @@ class Rate(CountMetric):
         return plain(self.figure(Counts(*(part.sum(-1) for part in found))))
 
 
-class MeanMetric:
+class MeanMetric(ABC):
     """A weighted mean over samples of what each has by itself."""
 
     tasks = BOTH
@@ -80,9 +81,9 @@ class MeanMetric:
     bounds = (0.0, 1.0)
     vectorised = True
 
+    @abstractmethod
     def each(self, targets: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray | None) -> np.ndarray:
         """``[N]``, or ``[N, K]`` for a mean per class; NaN where a sample does not count."""
-        raise NotImplementedError
 
     def __call__(
         self,

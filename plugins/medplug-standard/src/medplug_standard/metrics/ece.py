@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ def _column(predicted: np.ndarray, happened: np.ndarray) -> _Column:
     return _Column(rows, predicted[rows], (happened[rows] >= 0.5).astype(np.float64))
 
 
-class _Ece:
+class _Ece(ABC):
     """``sum over bins of |sum of (what happened - what was predicted)| / n``, of columns that the subclass chooses.
 
     Intervals come from influence: a resample repeats samples and so has larger errors than its sample, and
@@ -53,9 +54,9 @@ class _Ece:
     bins: int
     binning: Literal["equal_mass", "equal_width"]
 
+    @abstractmethod
     def columns(self, targets: np.ndarray, probabilities: np.ndarray) -> list[_Column]:
         """One per value."""
-        raise NotImplementedError
 
     def shaped(self, values: np.ndarray) -> np.ndarray | float:
         """The values with their axis of columns last, as the metric gives them."""

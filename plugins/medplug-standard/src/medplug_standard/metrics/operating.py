@@ -6,6 +6,8 @@ a threshold fixed beforehand achieves.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from medplug.plugins import component, param
@@ -16,7 +18,7 @@ from medplug_standard.metrics.ranking import Curve, curve
 _ROUNDING = 1e-9  # 1 - 0.9 is not 0.1
 
 
-class _AtLevel:
+class _AtLevel(ABC):
     tasks = BOTH
     higher_is_better = True
     bounds = (0.0, 1.0)
@@ -24,9 +26,9 @@ class _AtLevel:
     vectorised = True
     level: float
 
+    @abstractmethod
     def best(self, found: Curve) -> np.ndarray:
         """The figure from one class's curve, ``[]`` or ``[R]``."""
-        raise NotImplementedError
 
     def __call__(
         self,

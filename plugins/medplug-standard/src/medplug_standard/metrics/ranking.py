@@ -87,20 +87,22 @@ def precision_area(found: Ranked, weight: np.ndarray) -> np.ndarray:
     """The weighted mean over the positives of the precision among all that score at least as high.
 
     This is average precision. ``weight`` is ``[N]`` or ``[R, N]``, the result a number or ``[R]``, NaN without a
-    positive.
+    positive or without a negative: then every answer is perfect.
     """
     positive = weight.take(found.positives, axis=-1)
-    hits, alarms = _at_or_above(positive, found.first), _at_or_above(weight.take(found.negatives, -1), found.below)
+    negative = weight.take(found.negatives, axis=-1)
+    hits, alarms = _at_or_above(positive, found.first), _at_or_above(negative, found.below)
     reached = hits + alarms
     precision = hits / np.where(reached > 0, reached, 1)
-    return np.minimum(ratio((positive * precision).sum(-1), positive.sum(-1)), 1)  # rounding can pass 1
+    mean = np.minimum(ratio((positive * precision).sum(-1), positive.sum(-1)), 1)  # rounding can pass 1
+    return np.where(negative.sum(-1) > 0, mean, np.nan)
 
 
 def precision_influence(found: Ranked, scores: np.ndarray) -> np.ndarray:
     """``[N]``, zero for samples outside: the derivative of average precision by the weight of each sample."""
     m, rows = len(found.positives), np.zeros(len(scores))
-    if m == 0:
-        rows[found.negatives] = np.nan
+    if m == 0 or len(found.negatives) == 0:
+        rows[found.negatives] = rows[found.positives] = np.nan
         return rows
     hits, alarms = (m - found.first).astype(np.float64), len(found.negatives) - found.below
     precision = hits / (hits + alarms)

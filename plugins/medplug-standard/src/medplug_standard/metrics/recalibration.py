@@ -8,6 +8,7 @@ Achilles heel of predictive analytics, 2019. Probabilities are clipped to [1e-7,
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +41,7 @@ class _Model(NamedTuple):
     start: np.ndarray
 
 
-class _Recalibration:
+class _Recalibration(ABC):
     """Of each class against the rest, with an interval from the sandwich estimate of its variance."""
 
     tasks = BOTH
@@ -49,13 +50,13 @@ class _Recalibration:
     variance = "sandwich"
     vectorised = True
 
+    @abstractmethod
     def model(self, rows: np.ndarray, happened: np.ndarray, odds: np.ndarray) -> _Model:
         """What is fitted; the last coefficient is the figure."""
-        raise NotImplementedError
 
+    @abstractmethod
     def defined(self, happened: np.ndarray, odds: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Whether a fit exists, ``[...]`` for weights ``[..., n]``."""
-        raise NotImplementedError
 
     def __call__(
         self,
