@@ -70,6 +70,32 @@ def load_image(path: str | Path, *, convert: bool = False) -> np.ndarray:
         raise ImageError(f"damaged or truncated: {error or type(error).__name__}") from error
 
 
+def file_facts(path: str | Path) -> dict[str, str | int | float]:
+    """What the header of an image file tells beside its pixels, for the check on shortcuts.
+
+    ``format`` (of the content, whatever the name says), ``extension``, ``mode``, ``width``, ``height``, ``bytes``,
+    ``exif`` (0 or 1) and, for JPEG, ``quality``: the mean entry of its quantisation tables, larger where more was
+    thrown away. Empty where the file is no image. The pixels are not decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            tables = getattr(image, "quantization", None)
+            facts: dict[str, str | int | float] = {
+                "format": image.format or "",
+                "extension": Path(path).suffix.lower(),
+                "mode": image.mode,
+                "width": image.width,
+                "height": image.height,
+                "bytes": Path(path).stat().st_size,
+                "exif": int("exif" in image.info),
+            }
+            if tables:
+                facts["quality"] = round(float(np.mean([v for table in tables.values() for v in table])), 2)
+            return facts
+    except Exception:  # decoders raise nearly anything; `load_image` is the place that says why
+        return {}
+
+
 def _too_large(size: str) -> str:
     return f"{size} pixels exceed the limit of {MAX_PIXELS:,}; shrink the image first"
 

@@ -325,7 +325,7 @@ class _Run:
     def _predict(self, part: str, forward: Any) -> Part:
         index, rows = self.prepared.index, self.prepared.split.part(part)
         found = outputs(forward, self._batches(rows), index.task)
-        groups = group_of(index, self.config.split.groups == "respect")
+        groups = group_of(index, self.config.split.groups != "none")
         predictions = Predictions(
             tuple(index.samples[r] for r in rows),
             found.probabilities,

@@ -30,6 +30,23 @@ class Skipped:
     lost: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the publisher says of a data set; empty where nothing is known.
+
+    Attributes:
+        title: its name, as in ``"ISIC 2019"``.
+        licence: under which it may be used.
+        citation: what to cite.
+        url: the publisher's page.
+    """
+
+    title: str = ""
+    licence: str = ""
+    citation: str = ""
+    url: str = ""
+
+
 @dataclass(frozen=True)
 class Index:
     """The samples of a data set; what a reader returns.
@@ -46,6 +63,10 @@ class Index:
         splits: ``[N]`` of ``"train"``, ``"validation"``, ``"test"`` or ``""``; None where none are given.
         skipped: what was left out.
         notes: guesses and choices, as sentences for the user.
+        site: the column, of ``groups`` or ``metadata``, that tells where a sample comes from (hospital, scanner);
+            empty where none does.
+        guessed: the columns of ``groups`` that were guessed (from file names, say) and not told by the data.
+        about: what the publisher says of the data set.
     """
 
     samples: tuple[str, ...]
@@ -58,6 +79,9 @@ class Index:
     splits: np.ndarray | None = None
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+    site: str = ""
+    guessed: tuple[str, ...] = ()
+    about: About = About()
 
     def __post_init__(self) -> None:
         n, k = len(self.samples), len(self.classes)
@@ -77,6 +101,10 @@ class Index:
             raise ContractError(f"Index.classes must be unique, got {list(self.classes)}")
         if self.task not in ("multiclass", "multilabel"):
             raise ContractError(f"Index.task must be 'multiclass' or 'multilabel', got {self.task!r}")
+        if self.site and self.site not in {**self.groups, **self.metadata}:
+            raise ContractError(f"Index.site is {self.site!r}, which is no column of groups or metadata")
+        if set(self.guessed) - set(self.groups):
+            raise ContractError(f"Index.guessed names {list(self.guessed)}, of which some are no columns of groups")
         known = targets[~np.isnan(targets)]
         if known.size and (known.min() < 0 or known.max() > 1):
             raise ContractError("Index.targets must lie in [0, 1], or be NaN for unknown")

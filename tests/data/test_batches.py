@@ -11,7 +11,7 @@ from medplug.data.store import PixelStore
 def loader():
     images = np.arange(50, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
     rows = np.arange(5, 42)  # 37 samples
-    return Loader(PixelStore(images, ()), np.eye(50, dtype=np.float32), rows, 8, seed=3)
+    return Loader(PixelStore(images), np.eye(50, dtype=np.float32), rows, 8, seed=3)
 
 
 def ids(batches):

@@ -5,7 +5,8 @@ import pytest
 
 from medplug.config.settings import CheckSettings
 from medplug.data.checks import check_data
-from medplug.data.store import ImageFacts, PixelStore
+from medplug.data.facts import ImageFacts
+from medplug.data.store import PixelStore
 from medplug.errors import DataError
 from medplug.values import Index, Skipped
 
@@ -20,7 +21,7 @@ def index_of(labels, classes=("a", "b")):
 
 def store_of(*facts):
     images = np.arange(len(facts), dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
-    return PixelStore(images, facts)
+    return PixelStore(images, facts, np.zeros((len(facts), 32, 32), np.uint8))
 
 
 def picture(number, **more):

@@ -116,7 +116,7 @@ def test_a_class_of_one_goes_to_training():
 
 def test_groups_can_be_ignored():
     index = index_of([0, 1] * 50, [i // 10 for i in range(100)])
-    torn = split_of(index, groups="ignore")
+    torn = split_of(index, groups="none")
     assert shared_units(index, torn, np.arange(100))["patient"] > 0
 
 

@@ -32,7 +32,7 @@ def test_in_parts_is_the_function_itself(batch, rng):
 def test_predictions_are_those_of_one_image_at_a_time(rng, task):
     network = build(TinyNet(), (16, 16, 1), 3, seed=0)
     images = rng.integers(0, 256, (11, 16, 16, 1), dtype=np.uint8)
-    loader = Loader(PixelStore(images, ()), np.zeros((11, 3), np.float32), np.arange(11), 4)
+    loader = Loader(PixelStore(images), np.zeros((11, 3), np.float32), np.arange(11), 4)
     found = predict(network, loader.once(), task)
     assert found.shape == (11, 3)
     activation = jax.nn.softmax if task == "multiclass" else jax.nn.sigmoid
@@ -45,7 +45,7 @@ def test_damaged_weights_do_not_become_predictions(rng):
     network = build(TinyNet(), (16, 16, 1), 3, seed=0)
     network.module.head.kernel.set_value(network.module.head.kernel[...] * jnp.nan)
     images = np.zeros((2, 16, 16, 1), np.uint8)
-    loader = Loader(PixelStore(images, ()), np.zeros((2, 3), np.float32), np.arange(2), 2)
+    loader = Loader(PixelStore(images), np.zeros((2, 3), np.float32), np.arange(2), 2)
     with pytest.raises(ContractError, match="2 of 2 predictions are not finite"):
         predict(network, loader.once(), "multiclass")
 

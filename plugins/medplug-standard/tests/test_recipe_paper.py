@@ -34,7 +34,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "checks": {"strict": False, "duplicates": "ignore", "conflicts": "keep"},
     "split": {
         "method": "aucmedi", "train": 0.7, "validation": 0.1, "test": 0.2, "seed": 341,
-        "groups": "ignore", "given": "pool",
+        "groups": "none", "given": "pool",
     },
     "training": {
         "frozen_epochs": 10, "epochs": 500, "batch_size": 32, "micro_batch": None, "last_batch": "keep",

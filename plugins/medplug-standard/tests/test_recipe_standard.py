@@ -57,7 +57,7 @@ FAULTS = [
     ("training.shuffle", "samples", "batches"),
     ("training.tested_weights", "best", "last"),
     ("data.antialias", True, False),
-    ("split.groups", "respect", "ignore"),
+    ("split.groups", "respect", "none"),
     ("split.given", "keep", "pool"),
     ("split.method", "stratified", "aucmedi"),
     ("checks.duplicates", "together", "ignore"),

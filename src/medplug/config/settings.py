@@ -43,8 +43,10 @@ class SplitSettings:
     validation: float = param("share for choosing the weights", default=0.1, gt=0, lt=1)
     test: float = param("share for the test", default=0.2, gt=0, lt=1)
     seed: int | None = param("seed of the split; none follows the run's seed", default=None, ge=0)
-    groups: Literal["respect", "ignore"] = param(
-        "samples of one group stay in one split, or may be torn apart", default="respect"
+    groups: Literal["respect", "given", "none"] = param(
+        "samples of one group stay in one part: groups that the data name and those guessed from file names, "
+        "only the named ones, or none of them",
+        default="respect",
     )
     given: Literal["keep", "pool"] = param(
         "a split that comes with the data: keep its parts, or pool all and split anew", default="keep"

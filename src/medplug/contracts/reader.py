@@ -17,6 +17,9 @@ class Reader(Protocol):
     Parameters of a reader are the options of its layout (``label_column``, ``masks`` …). The same source
     gives the same index each time. ``load`` is called from several threads. A reader whose ``load`` also takes
     the path of any image file has the class attribute ``loads_files = True``: new images are then read by it.
+    A reader may have ``facts(uri)``: what its file tells beside the pixels, as texts and numbers by name
+    (``{"format": "JPEG", "bits": 8}``; ``medplug.plugins.file_facts`` does it for image files). The checks ask whether
+    such facts alone give the class away. Nothing in them may identify a person.
     """
 
     def can_read(self, source: str) -> float:

@@ -110,7 +110,7 @@ def _without(index: Index, store: PixelStore, skipped: list[Skipped]) -> tuple[I
         return index, store
     names = {s.name for s in skipped}
     kept = np.array([i for i, name in enumerate(index.samples) if name not in names], int)
-    view = PixelStore(_Rows(store.images, kept), tuple(store.facts[i] for i in kept))  # type: ignore[arg-type]
+    view = PixelStore(_Rows(store.images, kept), tuple(store.facts[i] for i in kept), store.thumbs[kept])  # type: ignore[arg-type]
     return index.leave_out(skipped), view
 
 

@@ -35,7 +35,7 @@ def make_split(index: Index, identical: np.ndarray, settings: SplitSettings, see
             raise DataError("split.method=aucmedi splits anew; with data that bring a split, add split.given=pool")
         parts = aucmedi_split(index, shares, seed)
         return _checked(Split(parts[0], parts[1], parts[2]), index)
-    units = _units(index, identical, respect=settings.groups == "respect")
+    units = _units(index, identical, respect=settings.groups != "none")
     if given and set(np.asarray(index.splits).tolist()) & set(SPLITS):
         return _checked(_given_split(index, units, shares, seed), index)
     assigned = _assign(index, units, np.arange(len(index)), shares, seed)
@@ -45,7 +45,7 @@ def make_split(index: Index, identical: np.ndarray, settings: SplitSettings, see
 
 def independence(index: Index, settings: SplitSettings) -> str:
     """How independent test samples are of training samples, in one word: ``group`` or ``image``."""
-    return "group" if index.groups and settings.groups == "respect" and settings.method != "aucmedi" else "image"
+    return "group" if index.groups and settings.groups != "none" and settings.method != "aucmedi" else "image"
 
 
 def shared_units(index: Index, split: Split, identical: np.ndarray) -> dict[str, int]:

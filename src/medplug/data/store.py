@@ -10,13 +10,14 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from medplug.data.decode import DecodeOptions, check_pixels, to_input
+from medplug.data.facts import THUMB, ImageFacts, measure
 from medplug.errors import DataError
 from medplug.files import cache_folder, read_json, write_json
 from medplug.images import ImageError
@@ -24,34 +25,21 @@ from medplug.params import parameters
 from medplug.progress import Reporter
 from medplug.version import __version__
 
-_FORMAT = 1
+_FORMAT = 2
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_ARRAY, _FACTS = "images.npy", "facts.json"
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
-    """What was seen of one image before it was resized.
-
-    Attributes:
-        pixels: SHA-256 of the decoded pixels, their shape and type; empty where the image cannot be read.
-        shape: ``[*S, C]``.
-        constant: whether all pixels are alike.
-        error: why it cannot be read; empty if it can.
-    """
-
-    pixels: str = ""
-    shape: tuple[int, ...] = ()
-    constant: bool = False
-    error: str = ""
+_ARRAY, _THUMBS, _FACTS = "images.npy", "thumbs.npy", "facts.json"
 
 
 @dataclass(frozen=True)
 class PixelStore:
-    """Images ``[N, *S, C]`` uint8, memory-mapped, in the order of the index; unreadable ones are black."""
+    """Images ``[N, *S, C]`` uint8, memory-mapped, in the order of the index; unreadable ones are black.
+
+    ``thumbs`` are their grey thumbnails, ``[N, 32, 32]`` uint8, made before anything was resized.
+    """
 
     images: np.ndarray
-    facts: tuple[ImageFacts, ...]
+    facts: tuple[ImageFacts, ...] = ()
+    thumbs: np.ndarray = field(default_factory=lambda: np.zeros((0, THUMB, THUMB), np.uint8))
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """A copy of some images."""
@@ -115,16 +103,22 @@ def input_shape(reader: Any, uris: Sequence[str], options: DecodeOptions) -> tup
     return (options.size, options.size, options.channels)
 
 
-def decode_one(reader: Any, uri: str, options: DecodeOptions) -> tuple[np.ndarray | None, ImageFacts]:
-    """One image ready for the network, with its facts; None where it cannot be read."""
+def decode_one(reader: Any, uri: str, options: DecodeOptions) -> tuple[np.ndarray | None, str]:
+    """One image ready for the network, or None and the reason why it cannot be read."""
+    try:
+        return to_input(check_pixels(reader.load(uri), uri), options), ""
+    except ImageError as error:
+        return None, str(error)
+
+
+def _decode_and_measure(
+    reader: Any, uri: str, options: DecodeOptions
+) -> tuple[np.ndarray | None, ImageFacts, np.ndarray]:
     try:
         pixels = check_pixels(reader.load(uri), uri)
     except ImageError as error:
-        return None, ImageFacts(error=str(error))
-    digest = hashlib.sha256(f"{pixels.dtype}{pixels.shape}".encode())
-    digest.update(np.ascontiguousarray(pixels).tobytes())
-    constant = bool((pixels == pixels.reshape(-1, pixels.shape[-1])[0]).all())
-    return to_input(pixels, options), ImageFacts(digest.hexdigest(), tuple(pixels.shape), constant)
+        return None, ImageFacts(error=str(error)), np.zeros((THUMB, THUMB), np.uint8)
+    return to_input(pixels, options), *measure(reader, uri, pixels)
 
 
 def _fill(
@@ -132,10 +126,12 @@ def _fill(
 ) -> None:
     facts: list[ImageFacts] = []
     images: np.ndarray | None = None
+    thumbs = np.zeros((len(uris), THUMB, THUMB), np.uint8)
     with ThreadPoolExecutor(threads) as pool:
-        decoded = pool.map(lambda uri: decode_one(reader, uri, options), uris)
-        for row, (pixels, fact) in enumerate(reporter.track(decoded, "reading images", len(uris), "images")):
+        decoded = pool.map(lambda uri: _decode_and_measure(reader, uri, options), uris)
+        for row, (pixels, fact, thumb) in enumerate(reporter.track(decoded, "reading images", len(uris), "images")):
             facts.append(fact)
+            thumbs[row] = thumb
             if pixels is None:
                 continue
             if images is None:
@@ -144,6 +140,7 @@ def _fill(
     if images is None:
         images = _allocate(work / _ARRAY, (len(uris), options.size, options.size, options.channels))
     images.flush()  # type: ignore[attr-defined]
+    np.save(work / _THUMBS, thumbs)
     write_json(work / _FACTS, {"format": _FORMAT, "facts": [asdict(f) for f in facts]})
 
 
@@ -167,6 +164,7 @@ def _open(home: Path, count: int) -> PixelStore | None:
     try:
         found = read_json(home / _FACTS)
         images = np.load(home / _ARRAY, mmap_mode="r", allow_pickle=False)
+        thumbs = np.load(home / _THUMBS, allow_pickle=False)
     except (OSError, ValueError, json.JSONDecodeError):
         return None
     if (
@@ -174,10 +172,11 @@ def _open(home: Path, count: int) -> PixelStore | None:
         or found.get("format") != _FORMAT
         or len(found["facts"]) != count
         or len(images) != count
+        or len(thumbs) != count
     ):
         return None
     facts = tuple(ImageFacts(**{**f, "shape": tuple(f["shape"])}) for f in found["facts"])
-    return PixelStore(images, facts)
+    return PixelStore(images, facts, thumbs)
 
 
 def _key(reader: Any, name: str, uris: Sequence[str], options: DecodeOptions) -> str:

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from medplug.errors import ParameterError as ParameterError
     from medplug.errors import WeightsError as WeightsError
     from medplug.images import ImageError as ImageError
+    from medplug.images import file_facts as file_facts
     from medplug.images import load_image as load_image
     from medplug.params import component as component
     from medplug.params import param as param
     from medplug.plugins.hookspecs import hookimpl as hookimpl
     from medplug.plugins.records import Component as Component
     from medplug.plugins.records import Problem as Problem
+    from medplug.values import About as About
     from medplug.values import Index as Index
     from medplug.values import Skipped as Skipped
     from medplug.weights import Download as Download
@@ -54,9 +56,11 @@ _HOME = {
     "Metric": "medplug.contracts.metric",
     "Explainer": "medplug.contracts.explainer",
     "Observer": "medplug.contracts.observer",
+    "About": "medplug.values",
     "Index": "medplug.values",
     "Skipped": "medplug.values",
     "ImageError": "medplug.images",
+    "file_facts": "medplug.images",
     "load_image": "medplug.images",
     "Download": "medplug.weights",
     "WeightsFile": "medplug.weights",

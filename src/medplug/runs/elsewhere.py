@@ -157,7 +157,7 @@ def _predict(
     loader = Loader(store, index.targets, np.arange(len(index)), min(_BATCH, len(index)))
     batches = reporter.track(loader.once(), "predicting", len(loader), "batches")
     found = outputs(forward, batches, card.task)
-    groups = group_of(index, config.split.groups == "respect")
+    groups = group_of(index, config.split.groups != "none")
     predictions = Predictions(
         index.samples, found.probabilities, index.targets, index.classes, index.task,
         None if groups is None else groups.astype(str),

@@ -160,7 +160,7 @@ class Run:
         """Outputs of images ``[N, *S, C]``; few images get a small batch, so that few shapes are compiled."""
         size = min(batch_size, 1 << (len(pixels) - 1).bit_length())
         rows = np.arange(len(pixels))
-        loader = Loader(PixelStore(pixels, ()), np.zeros((len(rows), 1), np.float32), rows, size)
+        loader = Loader(PixelStore(pixels), np.zeros((len(rows), 1), np.float32), rows, size)
         return outputs(self._forward, loader.once(), self.task)
 
     @cached_property
@@ -298,7 +298,7 @@ class Run:
             what = f"samples such as {unknown[0]!r}" if unknown else f"classes {table.classes}"
             raise RunError(f"{self.folder}: predictions and split.csv do not belong together ({what})")
         rows = [row_of[s] for s in table.samples]
-        groups = group_of(self._index(), self.config.split.groups == "respect")
+        groups = group_of(self._index(), self.config.split.groups != "none")
         found = Predictions(
             table.samples, table.probabilities, split.targets[rows], self.classes, self.card.task,
             None if groups is None else groups[rows].astype(str),
