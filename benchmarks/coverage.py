@@ -2,7 +2,8 @@
 
 Scores are normal: ``N(d, 1)`` for positives and ``N(0, 1)`` for negatives give an AUC of ``Phi(d / sqrt 2)``. In clustered
 designs all images of a patient share its label and a part of their score, so that ``icc`` is the share of variance between
-patients. Every interval goes through :func:`medplug.evaluation.scores.score` with the registered metrics.
+patients. Intervals of metrics go through :func:`medplug.evaluation.scores.score` with the registered metrics; the others through
+the functions that make them for the report.
 """
 
 from __future__ import annotations
@@ -10,18 +11,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, ndtri, softmax
+from scipy.special import expit, logit, ndtr, ndtri, softmax
 
 from benchmarks.family import Options, Record
 from benchmarks.records import write_record
-from medplug.evaluation.intervals import IntervalSettings
+from medplug.evaluation.clinical import decision_curve
+from medplug.evaluation.comparison import compare
+from medplug.evaluation.costing import cost_analysis
+from medplug.evaluation.decision import DecisionRules
+from medplug.evaluation.intervals import IntervalSettings, units
 from medplug.evaluation.scores import score
+from medplug.evaluation.subgroups import subgroup_scores
 from medplug.plugins.registry import registry
 from medplug.values import Predictions
 
@@ -29,7 +35,12 @@ FAMILY = NAME = "coverage"
 SIMULATIONS = 2000
 CHUNK = 100
 RESAMPLES = 1000
-PATIENTS, AREA = 60, 0.9
+FEW = 50  # where the interval is none of a bootstrap
+PATIENTS, AREA, ICC = 60, 0.9, 0.5
+GAP_SIZE = 80
+STRENGTHS = (1.5, 1.2)  # by how much the logit of the right class is higher; of the two runs that are compared
+ILL, SHIFT = 0.3, 1.5  # share of the ill, and by how much their scores are higher, for net benefit
+COSTS = np.array([[0.0, 10.0, 5.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
 
 Simulation = Callable[[np.random.Generator], bool]
 
@@ -117,6 +128,31 @@ def rows() -> list[Row]:
         )
         for metric, words in (("sensitivity", "sensitivity of 1 of 3 classes"), ("f1", "macro F1 of 3 classes"))
     ]
+    return [*found, *_further_rows()]
+
+
+def _further_rows() -> list[Row]:
+    """Intervals of what is no metric: gaps of subgroups, differences of two runs, net benefit, costs."""
+    found = [
+        Row(f"gap of the AUC, {GAP_SIZE} samples in each of the subgroups ({words})", partial(_gap, areas), 0.93, 0.99)
+        for words, areas in (
+            ("0.9 and 0.8", (0.9, 0.8)),
+            ("two of 0.85", (0.85,) * 2),
+            ("five of 0.85", (0.85,) * 5),
+            ("0.75 to 0.9", (0.9, 0.85, 0.8, 0.75)),
+        )
+    ]
+    for size, wanted in ((1, (0.93, 0.97)), (5, (0.92, 1.0))):
+        where = "200 samples" if size == 1 else f"{PATIENTS} patients with {size} images, ICC {ICC:g}"
+        found.append(Row(f"difference of two macro F1, {where}", partial(_difference, size), *wanted))
+        found += [
+            Row(f"net benefit at {limit:g}, {where}", partial(_net_benefit, limit, size), *wanted)
+            for limit in (0.1, 0.3, 0.6)
+        ]
+        found += [
+            Row(f"{words}, {where}", partial(_cost, key, size), *wanted)
+            for key, words in (("least_cost", "cost per sample"), ("difference", "difference in cost of two rules"))
+        ]
     return found
 
 
@@ -162,6 +198,76 @@ def _three_classes(rng: np.random.Generator, patients: int, size: int = 1, icc: 
     return Predictions(samples, softmax(logits, axis=1), targets, ("a", "b", "c"), "multiclass", groups)
 
 
+def _gap(areas: tuple[float, ...], rng: np.random.Generator) -> bool:
+    """The difference between the subgroups that turn out best and worst, which are not known beforehand."""
+    truth = np.tile(np.repeat([1, 0], GAP_SIZE // 2), len(areas))
+    names = np.repeat([f"part {i}" for i in range(len(areas))], GAP_SIZE)
+    scores = rng.normal(size=len(truth)) + truth * np.repeat(ndtri(areas) * np.sqrt(2), GAP_SIZE)
+    metrics = {"roc_auc": registry().make("metric", "roc_auc")}
+    found = subgroup_scores(_binary(scores, truth), {"part": names}, metrics, IntervalSettings(FEW))
+    gap = found["part"]["gap"]["roc_auc"]
+    best, worst = (areas[int(gap[end].split()[1])] for end in ("best", "worst"))
+    return _within(gap, best - worst)
+
+
+def _two_runs(rng: np.random.Generator, patients: int, size: int) -> dict[str, Predictions]:
+    """Two runs on the same samples, the second one weaker; half of what misleads one misleads the other."""
+    icc = ICC if size > 1 else 0.0
+    one, stranger = (_three_classes(rng, patients, size, icc) for _ in range(2))
+    noise = sum(np.log(p.probabilities) - STRENGTHS[0] * np.asarray(p.targets) for p in (one, stranger))
+    logits = STRENGTHS[1] * np.asarray(one.targets) + np.sqrt(0.5) * noise
+    return {"one": one, "other": replace(one, probabilities=softmax(logits, axis=1))}
+
+
+def _difference(size: int, rng: np.random.Generator) -> bool:
+    runs = _two_runs(rng, 200 if size == 1 else PATIENTS, size)
+    metrics = {"f1": registry().make("metric", "f1")}
+    [pair] = compare(runs, metrics, IntervalSettings(RESAMPLES))["pairs"]
+    return _within(pair["difference"], _true_difference())
+
+
+@cache
+def _true_difference() -> float:
+    runs = _two_runs(np.random.default_rng(0), 300_000, 1)
+    metrics = {"f1": registry().make("metric", "f1")}
+    one, other = (score(run, metrics)["macro"]["f1"]["value"] for run in runs.values())
+    return one - other
+
+
+def _net_benefit(limit: float, size: int, rng: np.random.Generator) -> bool:
+    """Of a calibrated model: ``p`` is the probability of being ill."""
+    patients = 200 if size == 1 else PATIENTS
+    icc = ICC if size > 1 else 0.0
+    truth = np.repeat(rng.random(patients) < ILL, size)
+    scores = truth * SHIFT + np.repeat(rng.normal(0, np.sqrt(icc), patients), size)
+    p = expit(SHIFT * (scores + rng.normal(0, np.sqrt(1 - icc), len(truth)) - SHIFT / 2) + logit(ILL))
+    drawn = units(len(truth), np.repeat(np.arange(patients), size).astype(str) if size > 1 else None)
+    curve = decision_curve(truth, p, drawn, IntervalSettings(RESAMPLES))
+    at = int(np.abs(np.array(curve["threshold"]) - limit).argmin())
+    return bool(curve["low"][at] <= true_net_benefit(limit) <= curve["high"][at])
+
+
+def true_net_benefit(limit: float) -> float:
+    """What the simulated model is worth at a threshold probability."""
+    cut = (logit(limit) - logit(ILL)) / SHIFT + SHIFT / 2  # of the scores
+    return float(ILL * ndtr(SHIFT - cut) - (1 - ILL) * ndtr(-cut) * limit / (1 - limit))
+
+
+def _cost(key: str, size: int, rng: np.random.Generator) -> bool:
+    """What decisions with the least expected cost cost, or how much less than those for the most probable class."""
+    test = _three_classes(rng, 200 if size == 1 else PATIENTS, size, ICC if size > 1 else 0.0)
+    rules = DecisionRules(test.task, test.classes, costs=COSTS)
+    return _within(cost_analysis(test, rules, IntervalSettings(RESAMPLES))["test"][key], _true_cost(key))
+
+
+@cache
+def _true_cost(key: str) -> float:
+    test = _three_classes(np.random.default_rng(0), 300_000)
+    truth, p = np.asarray(test.targets).argmax(1), test.probabilities
+    least, usual = (COSTS[truth, decided].mean() for decided in ((p @ COSTS).argmin(1), p.argmax(1)))
+    return float(least if key == "least_cost" else least - usual)
+
+
 @cache
 def _true(metric: str) -> float:
     """The figure of a million samples: groups change how samples hang together, not what a single one is like."""
@@ -180,5 +286,8 @@ def _binary(scores: np.ndarray, truth: np.ndarray, groups: np.ndarray | None = N
 def _holds(predictions: Predictions, metric: str, truth: float, macro: bool = False) -> bool:
     settings = IntervalSettings(RESAMPLES)
     found: dict[str, Any] = score(predictions, {metric: registry().make("metric", metric)}, intervals=settings)
-    figure = found["macro"][metric] if macro else found["per_class"][predictions.classes[1]][metric]
+    return _within(found["macro"][metric] if macro else found["per_class"][predictions.classes[1]][metric], truth)
+
+
+def _within(figure: dict[str, Any], truth: float) -> bool:
     return figure.get("low") is not None and figure["low"] <= truth <= figure["high"]

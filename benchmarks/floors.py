@@ -20,7 +20,7 @@ from benchmarks.family import BenchmarkError
 from medplug import build_network, load_run
 from medplug.contracts.architecture import Features
 from medplug.data.decode import resize, to_channels
-from medplug.evaluation.intervals import IntervalSettings, bootstrap_weights, percentile_interval, units
+from medplug.evaluation.intervals import IntervalSettings, Units, bootstrap_weights, units
 from medplug.files import read_json
 from medplug.pipeline import prepare
 from medplug.plugins.registry import Registry, registry
@@ -251,6 +251,33 @@ def paired_interval(
 
     resampled = np.array([difference(weights) for weights in bootstrap_weights(drawn, settings)])
     return {"value": difference(one), **percentile_interval(resampled, drawn, settings)}
+
+
+def percentile_interval(resampled: np.ndarray, drawn: Units, settings: IntervalSettings) -> dict[str, Any]:
+    """The interval of one figure from its values in the resamples, ``[R]`` float64, NaN where undefined.
+
+    Returns ``low``, ``high`` and ``method``; ``undefined_resamples`` where some were left out. ``low`` and
+    ``high`` are None, with an ``interval_reason``, where fewer than two units exist or where the figure is undefined
+    in more than half of the resamples: what remains would not be a sample of its distribution.
+
+    Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    """
+    method = (
+        f"{100 * settings.confidence:g} % percentile bootstrap over {drawn.count} {drawn.word}, "
+        f"{settings.resamples} resamples"
+    )
+    if drawn.count < 2:
+        reason = f"an interval needs at least two {drawn.word}, there is {drawn.count}"
+        return {"low": None, "high": None, "method": method, "interval_reason": reason}
+    defined = resampled[~np.isnan(resampled)]
+    missing = len(resampled) - len(defined)
+    note = {"undefined_resamples": missing} if missing else {}
+    if 2 * missing > len(resampled):
+        reason = f"undefined in {missing} of {len(resampled)} resamples"
+        return {"low": None, "high": None, "method": method, "interval_reason": reason, **note}
+    tail = (1 - settings.confidence) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return {"low": float(low), "high": float(high), "method": method, **note}
 
 
 def _mean(values: list[float]) -> float:

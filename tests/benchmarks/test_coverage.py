@@ -87,6 +87,64 @@ def test_groups_leave_single_samples_as_they_are():
         assert one == pytest.approx(other, abs=0.015)
 
 
+@pytest.mark.parametrize("limit", [0.1, 0.3, 0.6])
+@pytest.mark.parametrize("size", [1, 5])
+def test_net_benefit_is_that_of_many_samples(monkeypatch, limit, size):
+    """The curve of the simulated model, whose probabilities are right, lies where the formula says."""
+    seen = []
+    monkeypatch.setattr(coverage, "PATIENTS", 60_000)
+    monkeypatch.setattr(
+        coverage,
+        "decision_curve",
+        lambda truth, p, *_: seen.append((truth, p)) or {"threshold": [limit], "low": [0], "high": [1]},
+    )
+    for _ in range(1 if size == 5 else 1000):
+        coverage._net_benefit(limit, size, np.random.default_rng(len(seen)))
+    truth, p = (np.concatenate(column) for column in zip(*seen, strict=True))
+    called = p >= limit
+    benefit = (truth & called).mean() - (~truth & called).mean() * limit / (1 - limit)
+    assert benefit == pytest.approx(coverage.true_net_benefit(limit), abs=0.006)
+    near = np.abs(p - limit) < 0.03
+    assert truth[near].mean() == pytest.approx(p[near].mean(), abs=0.02)
+
+
+def test_the_second_run_is_weaker_and_errs_where_the_first_does():
+    runs = coverage._two_runs(np.random.default_rng(0), 40_000, 1)
+    labels = runs["one"].targets.argmax(1)
+    assert np.array_equal(runs["other"].targets, runs["one"].targets)
+    right = [run.probabilities.argmax(1) == labels for run in runs.values()]
+    assert right[0].mean() > right[1].mean() + 0.03
+    noise = [
+        np.log(run.probabilities) - strength * run.targets
+        for run, strength in zip(runs.values(), coverage.STRENGTHS, strict=True)
+    ]
+    one, other = (n[:, 0] - n[:, 1] for n in noise)  # what a row has in common falls out
+    assert one.var() == pytest.approx(2, abs=0.05)
+    assert other.var() == pytest.approx(2, abs=0.05)
+    assert np.corrcoef(one, other)[0, 1] == pytest.approx(np.sqrt(0.5), abs=0.02)
+
+
+def test_a_gap_is_compared_with_that_of_the_subgroups_it_names(monkeypatch):
+    gap = {"best": "part 2", "worst": "part 0", "low": 0.15, "high": 0.25}
+    monkeypatch.setattr(coverage, "subgroup_scores", lambda *_: {"part": {"gap": {"roc_auc": gap}}})
+    monkeypatch.setattr(coverage, "registry", lambda: type("Of", (), {"make": staticmethod(lambda *_: None)}))
+    assert coverage._gap((0.7, 0.8, 0.9), np.random.default_rng(0))  # 0.9 - 0.7
+    assert not coverage._gap((0.8, 0.8, 0.9), np.random.default_rng(0))
+    assert not coverage._gap((0.9, 0.8, 0.7), np.random.default_rng(0))
+
+
+def test_costs_are_those_of_many_samples(monkeypatch):
+    monkeypatch.setattr(coverage, "PATIENTS", 20_000)
+    found = {}
+    monkeypatch.setattr(coverage, "_within", lambda figure, truth: found.setdefault(truth, figure["value"]))
+    monkeypatch.setattr(coverage, "RESAMPLES", 2)
+    for key in ("least_cost", "difference"):
+        coverage._cost(key, 5, np.random.default_rng(1))
+    for truth, value in found.items():
+        assert value == pytest.approx(truth, abs=0.03)
+    assert len(found) == 2
+
+
 def test_the_rows_are_those_that_are_wanted():
     rows = {row.name: (row.low, row.high) for row in coverage.rows()}
     for area in ("0.85", "0.95"):
@@ -94,6 +152,15 @@ def test_the_rows_are_those_that_are_wanted():
             assert rows[f"AUC {area}, {sides} negatives"] == (0.93, 0.97)
     for size, icc in CLUSTERED:
         assert rows[f"AUC 0.9, 60 patients with {size} images, ICC {icc}"] == (0.92, 1.0)
+    for words in (
+        "gap of the AUC",
+        "difference of two macro F1",
+        "net benefit at 0.3",
+        "cost per sample",
+        "difference in cost",
+    ):
+        assert any(name.startswith(words) for name in rows), words
+    assert len(rows) == len(coverage.rows())
     assert coverage.SIMULATIONS >= 2000
     assert coverage.SIMULATIONS % coverage.CHUNK == 0
 

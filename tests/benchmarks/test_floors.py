@@ -13,10 +13,12 @@ from benchmarks.floors import (
     linear,
     macro_auc,
     paired_interval,
+    percentile_interval,
     pooled_features,
     thumbnail_floor,
     thumbnails,
 )  # fmt: skip
+from medplug.evaluation.intervals import IntervalSettings, units
 from medplug.testing.fakes import TinyNet
 from medplug.values import Predictions
 
@@ -141,6 +143,20 @@ def test_identical_predictions_differ_by_nothing(rng):
     targets, scores = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 60)], rng.random((60, 3))
     found = paired_interval(targets, scores, scores, None, resamples=100)
     assert (found["value"], found["low"], found["high"]) == (0, 0, 0)
+
+
+def test_percentiles_of_known_values():
+    values = np.linspace(0, 1, 101)
+    drawn = units(10, None)
+    interval = percentile_interval(values, drawn, IntervalSettings(resamples=101, confidence=0.9))
+    assert interval == {
+        "low": pytest.approx(0.05),
+        "high": pytest.approx(0.95),
+        "method": "90 % percentile bootstrap over 10 samples, 101 resamples",
+    }
+    half = np.where(np.arange(101) % 2 == 0, np.nan, values)  # 51 of 101: more than half
+    assert percentile_interval(half, drawn, IntervalSettings())["low"] is None
+    assert percentile_interval(half[1:], drawn, IntervalSettings())["undefined_resamples"] == 50
 
 
 def test_swapping_turns_the_interval_round(rng):

@@ -9,6 +9,7 @@ import pytest
 
 from medplug.errors import DataError, ParameterError
 from medplug.evaluation.clinical import clinical_analysis
+from medplug.evaluation.decision import DecisionRules
 from medplug.evaluation.intervals import IntervalSettings
 from medplug.values import Predictions
 
@@ -133,6 +134,22 @@ def test_ppv_covers(sensitivity: float, specificity: float, m: int, n: int) -> N
         ppv = of(table(tp, fp, m - tp, n - fp), prevalences=[0.1])["at"][0]["ppv"]
         hits += ppv["low"] <= truth <= ppv["high"]
     assert 0.93 <= hits / 600 <= 0.99
+
+
+def test_a_tie_is_counted_once() -> None:
+    """Of two classes one is decided for, the second from its threshold on, as runs decide: never both, never none."""
+    p = np.array([0.25, 0.25, 0.25, 0.5, 0.75])
+    truth = np.array([1, 0, 0, 1, 1])
+    test = Predictions(
+        tuple("abcde"), np.stack([1 - p, p], 1), np.eye(2, dtype=np.float32)[truth], ("well", "ill"), "multiclass"
+    )
+    limits = np.array([0.75, 0.25])
+    found = clinical_analysis(test, PLAIN, thresholds=limits, prevalences=[0.5])["rates"]
+    chosen = {"per_class": {"well": {"value": 0.75}, "ill": {"value": 0.25}}}
+    assert DecisionRules("multiclass", test.classes, thresholds=chosen).decide(test.probabilities)[:, 1].all()
+    assert found["ill"]["lr_positive"]["value"] == 1  # all are called ill
+    assert found["well"]["lr_positive"] == {"value": None, "reason": "no sample is called so"}
+    assert found["well"]["lr_negative"]["value"] == 1
 
 
 def test_absent_classes_unknown_labels_and_one_sample() -> None:

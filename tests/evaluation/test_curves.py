@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from scipy.stats import norm
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 from sklearn.metrics import confusion_matrix as reference_confusion
 
 from medplug.errors import DataError, UsageError
 from medplug.evaluation.curves import POINTS, confusion_matrix, curves_analysis, label_decisions, operating_table
-from medplug.evaluation.intervals import IntervalSettings
+from medplug.evaluation.intervals import IntervalSettings, units
+from medplug.evaluation.proportions import share
 from medplug.values import Predictions
 
 FEW = IntervalSettings(100)
@@ -138,7 +140,8 @@ def test_operating_points_by_hand() -> None:
     predictions = Predictions(tuple("abcd"), probabilities, targets, ("x", "y"), "multilabel")
     table = operating_table(predictions, np.array([0.7, 0.3]))
     json.dumps(table, allow_nan=False)
-    assert table["x"] == {
+    counts = {key: value for key, value in table["x"].items() if key not in ("intervals", "method")}
+    assert counts == {
         "threshold": [pytest.approx(0.95), 0.9, 0.7, 0.6, 0.5, 0.0],
         "true_positives": [0, 1, 1, 2, 2, 2],
         "false_positives": [0, 0, 0, 1, 2, 2],
@@ -150,6 +153,33 @@ def test_operating_points_by_hand() -> None:
     assert (table["y"]["positives"], table["y"]["negatives"]) == (2, 0)
     unknown = dataclasses.replace(predictions, targets=np.full_like(targets, np.nan))
     assert operating_table(unknown)["x"]["true_positives"] == [0, 0]
+
+
+@pytest.mark.parametrize("groups", [None, 12, 80])
+def test_intervals_of_operating_points_are_those_of_single_shares(groups: int | None) -> None:
+    """Each of four rates at each threshold, with and without samples that share groups, against one share at a time."""
+    rng = np.random.default_rng(5)
+    targets = rng.integers(0, 2, (150, 1)).astype(np.float32)
+    targets[rng.random(150) < 0.1] = np.nan
+    p = np.round(expit(rng.normal(2 * np.nan_to_num(targets) - 1)), 2)  # with ties
+    names = None if groups is None else np.array([f"g{i}" if i else "" for i in rng.integers(0, groups, 150)])
+    predictions = Predictions(tuple(map(str, range(150))), p, targets, ("ill",), "multilabel", names)
+    found = operating_table(predictions, confidence=0.9)["ill"]
+    known = ~np.isnan(targets[:, 0])
+    truth, codes = targets[known, 0] == 1, units(150, names).codes[known]
+    for i, limit in enumerate(found["threshold"]):
+        called = p[known, 0] >= limit
+        shares = {
+            "sensitivity": (truth, called), "specificity": (~truth, ~called), "ppv": (called, truth), "npv": (~called, ~truth),
+        }  # fmt: skip
+        for rate, (among, right) in shares.items():
+            expected = share(right[among], codes[among], 0.9)
+            ends = tuple(found["intervals"][rate][end][i] for end in ("low", "high"))
+            if expected["value"] is None:
+                assert ends == (None, None)
+            else:
+                assert ends == pytest.approx((expected["low"], expected["high"]), abs=1e-6)
+    assert ("groups" in found["method"]) is (groups is not None)
 
 
 def test_many_operating_points_leave_no_gap() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medplug.errors import ParameterError
-from medplug.evaluation.intervals import IntervalSettings, bootstrap_weights, percentile_interval, units
+from medplug.evaluation.intervals import IntervalSettings, bootstrap_weights, units
 
 GROUPS = st.lists(st.sampled_from(["a", "b", "c", "d", ""]), min_size=1, max_size=30)
 
@@ -36,20 +36,6 @@ def test_words_of_units() -> None:
     assert units(3, None).word == "samples"
     assert units(3, np.array(["a", "b", ""])).word == "samples"
     assert units(3, np.array(["a", "a", ""])).word == "groups"
-
-
-def test_percentiles_of_known_values() -> None:
-    values = np.linspace(0, 1, 101)
-    drawn = units(10, None)
-    interval = percentile_interval(values, drawn, IntervalSettings(resamples=101, confidence=0.9))
-    assert interval == {
-        "low": pytest.approx(0.05),
-        "high": pytest.approx(0.95),
-        "method": "90 % percentile bootstrap over 10 samples, 101 resamples",
-    }
-    half = np.where(np.arange(101) % 2 == 0, np.nan, values)  # 51 of 101: more than half
-    assert percentile_interval(half, drawn, IntervalSettings())["low"] is None
-    assert percentile_interval(half[1:], drawn, IntervalSettings())["undefined_resamples"] == 50
 
 
 @pytest.mark.parametrize("bad", [{"resamples": 0}, {"confidence": 1.0}, {"confidence": 0.0}, {"seed": -1}])

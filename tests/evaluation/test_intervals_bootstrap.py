@@ -24,9 +24,9 @@ def test_bca_as_scipy_has_it_but_for_the_spread_of_levels(n: int, tolerance: flo
         tuple(map(str, range(n))), np.stack([p, 1 - p], 1), np.eye(2, dtype=np.float32)[np.arange(n) % 2], ("a", "b"),
         "multiclass",
     )  # fmt: skip
-    figure = score(found, {"mean": Mean()}, intervals=IntervalSettings(20_000))["macro"]["mean"]
+    figure = score(found, {"mean": Mean()}, intervals=IntervalSettings(100_000))["macro"]["mean"]
     wide = 2 * stats.norm.cdf(stats.t.ppf(0.975, n - 1) * np.sqrt(n / (n - 1))) - 1
-    peer = stats.bootstrap((p**3,), np.mean, n_resamples=20_000, confidence_level=wide, method="BCa", rng=4)
+    peer = stats.bootstrap((p**3,), np.mean, n_resamples=100_000, confidence_level=wide, method="BCa", rng=4)
     low, high = peer.confidence_interval
     assert figure["low"] == pytest.approx(low, abs=tolerance * (high - low))
     assert figure["high"] == pytest.approx(high, abs=tolerance * (high - low))

@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score
 from medplug.errors import DataError, UsageError
 from medplug.evaluation.intervals import IntervalSettings
 from medplug.evaluation.subgroups import subgroup_scores
+from medplug.values import Predictions
 
 FEW = IntervalSettings(60)
 
@@ -51,6 +52,21 @@ def test_rows_are_the_scores_of_their_samples(make: Any, metrics: Any) -> None:
         assert row["macro"]["hits"]["low"] <= expected <= row["macro"]["hits"]["high"]
         assert (row["suppressed"], row["units"]) == (False, 30)
     assert "9 figures (3 subgroups, 3 metrics)" in found["note"]
+
+
+def test_a_gap_allows_for_its_ends_being_picked(make: Any, metrics: Any) -> None:
+    """Of three equal subgroups the arms are those of two, times Tukey's range over that of one pair (tables: 3.314, 2.772)."""
+    one = make(120, seed=3)
+    thrice = Predictions(
+        tuple(f"{i}{s}" for i in range(3) for s in one.samples), np.tile(one.probabilities, (3, 1)),
+        np.tile(one.targets, (3, 1)), one.classes, one.task,
+    )  # fmt: skip
+    sites = np.repeat(["a", "b", "c"], 120)
+    three = scored(thrice, metrics, site=sites)["site"]
+    figure = three["rows"][0]["macro"]["hits"]
+    arms = np.hypot(figure["high"] - figure["value"], figure["value"] - figure["low"])
+    assert three["gap"]["hits"]["high"] == pytest.approx(arms * 3.314 / 2.772, rel=1e-3)
+    assert "the ends of 3 (Tukey's studentized range)" in three["gap"]["hits"]["method"]
 
 
 def test_worst_and_gap_by_hand(make: Any, metrics: Any) -> None:

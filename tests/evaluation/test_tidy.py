@@ -40,7 +40,10 @@ def scores(**more: Any) -> dict[str, Any]:
 
 METRICS = {
     "test": scores(
-        groups={**scores(), "aggregate": "mean"}, thresholds=scores(), independence={"level": "image", "text": "x"}
+        groups={**scores(), "aggregate": "mean"},
+        thresholds=scores(),
+        costs=scores(),
+        independence={"level": "image", "text": "x"},
     ),
     "validation": scores(),
 }
@@ -58,9 +61,16 @@ ANALYSIS = {
         "roc": {"cat": {"fpr": [0.0, 1.0], "tpr": [0.5, 1.0], "low": [0.25, None], "high": [0.75, 1.0], "method": "M"}, "=1+1": None},
         "precision_recall": {"cat": {"recall": [0.5], "precision": [1.0], "low": [0.25], "high": [1.0], "prevalence": 0.75}},
     },
-    "operating": {"cat": {"threshold": [1.0, 0.0], "true_positives": [0, 30], "false_positives": [0, 10], "positives": 30, "negatives": 10}},
+    "operating": {"cat": {
+        "threshold": [1.0, 0.0], "true_positives": [0, 30], "false_positives": [0, 10], "positives": 30, "negatives": 10, "method": "W",
+        "intervals": {rate: {"low": [None, 0.25 + i / 8], "high": [0.125, 0.5 + i / 8]} for i, rate in enumerate(("sensitivity", "specificity", "ppv", "npv"))},
+    }},
     "confusion": [[28, 2], [1, 3]],
     "calibration": {"before": CALIBRATION, "after": {**CALIBRATION, "top_label": None}},
+    "costs": {
+        "matrix": {"cat": {"cat": 0.0, "=1+1": 10.0}, "=1+1": {"cat": 0.5, "=1+1": 0.0}},
+        "test": {"least_cost": figure(0.5), "most_probable": figure(0.75), "difference": POINTWISE, "always": {**figure(0.625), "decision": "=1+1"}, "confusion": [[27, 3], [1, 3]]},
+    },
     "thresholds": {
         "per_class": {
             "cat": {
@@ -121,7 +131,7 @@ def numbers_in(value: Any) -> list[float]:
 
 def test_every_figure_of_the_metrics_is_in_the_table(written: Any) -> None:
     rows = written["metrics.csv"]
-    blocks = [("test", "sample"), ("test", "group"), ("test", "threshold"), ("validation", "sample")]
+    blocks = [*(("test", level) for level in ("sample", "group", "threshold", "cost")), ("validation", "sample")]
     assert list(dict.fromkeys((r["part"], r["level"]) for r in rows)) == blocks
     for part, level in blocks:
         mine = [r for r in rows if (r["part"], r["level"]) == (part, level)]
@@ -145,8 +155,12 @@ def test_every_figure_of_the_metrics_is_in_the_table(written: Any) -> None:
     [
         ("roc.csv", ["cat,0.0,0.5,0.25,0.75,M", "cat,1.0,1.0,,1.0,M"]),
         ("precision_recall.csv", ["cat,0.5,1.0,0.25,1.0,0.75,"]),
-        ("operating.csv", ["cat,1.0,0,0,30,10", "cat,0.0,30,10,30,10"]),
+        ("operating.csv", ["cat,1.0,0,0,30,10" + ",,0.125" * 4 + ",W",
+                           "cat,0.0,30,10,30,10,0.25,0.5,0.375,0.625,0.5,0.75,0.625,0.875,W"]),
         ("confusion.csv", ["cat,cat,28", "cat,'=1+1,2", "'=1+1,cat,1", "'=1+1,'=1+1,3"]),
+        ("costs.csv", ["most_probable,,0.75,0.625,0.875,Wilson,", "least_cost,,0.5,0.375,0.625,Wilson,",
+                       "difference,,0.5,,,,one unit", "always,'=1+1,0.625,0.5,0.75,Wilson,"]),
+        ("cost_matrix.csv", ["cat,cat,0.0,27", "cat,'=1+1,10.0,3", "'=1+1,cat,0.5,1", "'=1+1,'=1+1,0.0,3"]),
         ("calibration.csv", [*("before," + c + ",0.0,0.5,3,0.25,0.125,0.0,0.5" for c in ("", "cat", "cat")),
                              *["after,cat,0.0,0.5,3,0.25,0.125,0.0,0.5"] * 2]),
         ("calibration_figures.csv", [

@@ -38,6 +38,18 @@ def front(facts: ReportFacts) -> Any:
     return pytest.importorskip("yaml").safe_load(parts(model_card(facts))[0])
 
 
+def test_subgroups_of_one_class_each_carry_a_warning(invent: Any) -> None:
+    facts = invent()
+    entry = facts.analysis["subgroups"]["sex"]
+    undefined = {"value": None, "reason": "undefined for every class"}
+    rows = [{**r, "macro": {**r["macro"], "ranking": undefined}} if r["macro"] else r for r in entry["rows"]]
+    analysis = {**facts.analysis, "subgroups": {"sex": entry, "cause": {**entry, "rows": rows}}}
+    card = model_card(invent(analysis=analysis))
+    warning = "differences between these subgroups may be differences between classes"
+    assert warning not in card[card.index("### By sex") : card.index("### By cause")]
+    assert warning in card[card.index("### By cause") : card.index("## How to use it")]
+
+
 def test_front_matter_holds_task_metrics_and_intervals(invent: Any) -> None:
     facts = invent()
     found = front(facts)

@@ -17,6 +17,9 @@ CONFIG = """
 seed = 3
 [data]
 size = 224
+[preprocess]
+use = ["some-plugin:stretch", "some-plugin:centre"]
+[preprocess.stretch]
 antialias = true
 [split]
 method = "stratified"
@@ -101,6 +104,13 @@ def test_complete_facts_fill_every_item_that_software_can_fill(invent: Any, task
     elsewhere = {key for key, entry in SOFTWARE.items() if entry.rule == "external_test"}
     assert set(filled(facts)) == set(SOFTWARE) - elsewhere
     assert all("None" not in v.replace("None:", "") and "{" not in v for v in filled(facts).values())
+
+
+def test_preprocessing_names_its_components(invent: Any) -> None:
+    assert value(complete(invent), "CLAIM 2024", "9").startswith(
+        "Brought to an edge of 224 pixels and the values that the architecture states in model.json by stretch "
+        "(antialias True), centre. Read by folder (masks skip)."
+    )
 
 
 def test_nothing_is_filled_without_facts() -> None:

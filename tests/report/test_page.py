@@ -206,7 +206,18 @@ def test_shares_of_clustered_images_have_no_interval_of_independent_ones(invent:
     words = Page(render_report(invent(("a", "b"), confusion=facts.confusion, metrics={"test": test}))).words
     assert "the labelled one for 12 of 14 images (85.7 %); always" in words
     assert "of 7 groups (such as patients), which the intervals take into account" in words
-    assert "No intervals here: images of one group are not independent" in words
+    assert "with an effective number of images: those of one group (such as a patient) are not independent" in words
+
+
+def test_an_analysis_without_intervals_of_operating_points_is_shown_without(invent: Any) -> None:
+    """As earlier versions wrote it."""
+    facts = invent(("a", "b"))
+    older = {c: {k: v for k, v in e.items() if k != "intervals"} for c, e in facts.analysis["operating"].items()}
+    page = render_report(invent(("a", "b"), analysis={**facts.analysis, "operating": older}))
+    assert "No intervals here: these figures are of an earlier version" in Page(page).words
+    static = page[page.index('id="explorer-static"') : page.index('<section id="use"')]
+    assert '<span class="interval">' not in static
+    assert 'data-ppv-low=""' in page
 
 
 def test_summary_of_labels_by_hand(invent: Any) -> None:
@@ -277,6 +288,13 @@ def test_static_table_of_operating_points_by_hand(invent: Any) -> None:
         "false_positives": [0, 3, 12],
         "positives": 8,
         "negatives": 12,
+        "intervals": {
+            rate: {
+                "low": [None if rate == "ppv" else 0.0, 0.1 + i / 10, 0.2],
+                "high": [None if rate == "ppv" else 0.4, 0.9 + i / 100, 1.0],
+            }
+            for i, rate in enumerate(("sensitivity", "specificity", "ppv", "npv"))
+        },
     }
     analysis = {**facts.analysis, "operating": {"a": counts}, "thresholds": {}}
     text = render_report(invent(("a", "b"), analysis=analysis))
@@ -285,6 +303,12 @@ def test_static_table_of_operating_points_by_hand(invent: Any) -> None:
     at_half = next(c for c in cells if c and c[0] == "0.5")
     assert at_half[1:5] == ["6", "2", "3", "9"]
     assert [c[: c.index("<")] for c in at_half[5:]] == ["75.0\u00a0%", "75.0\u00a0%", "66.7\u00a0%", "81.8\u00a0%"]
+    assert [c[c.index(">") + 1 : -7] for c in at_half[5:]] == [
+        f"{10 * i}.0\u00a0% to {89 + i}.0\u00a0%" for i in (1, 2, 3, 4)
+    ]
+    # The script reads the same bounds, in tenths of a percent.
+    assert 'data-specificity-low="0 200 200"' in text
+    assert 'data-ppv-high="- 920 1000"' in text
 
 
 def test_suppressed_subgroups_show_no_figure(invent: Any) -> None:

@@ -30,6 +30,37 @@ def test_a_worst_subgroup_is_told_in_the_summary_only_where_classes_can_be_compa
     assert 'aria-label="F1 by cause"' in page
 
 
+def test_costs_are_told_with_their_matrix_beside_the_headline_figures(invent: Any) -> None:
+    facts = invent()
+    found = facts.analysis["costs"]
+    page = render_report(facts)
+    block = page[page.index("<h3>Decisions by costs") : page.index("<h3>Threshold explorer")]
+    matrix = block[: block.index('<p class="notes">')]
+    rows = [re.findall(r"<b>(\d+)</b>", row) for row in matrix.split("<tr>")[2:]]
+    assert rows == [["0", "1", "1"], ["1", "0", "1"], ["10", "10", "0"]]
+    assert re.findall(r'<th scope="row"><bdi>(\w+)', matrix) == list(facts.classes)
+    words = words_of(block)
+    assert "with the probabilities of the classes as calibrated on the validation part" in words
+    assert "It is the one that predict tells; the headline figures stay those of the most probable class" in words
+    bare = words_of(render_report(invent(config="")))
+    assert "The headline figures stay those of the most probable class" in bare
+    assert "predict tells" not in bare
+    for rule in ("most_probable", "least_cost"):
+        assert f"{found['test'][rule]['low']:.3f} to" in words
+    assert "No interval for the second less the first: the two rules decide alike on every sample." in words
+    assert f"{found['test']['changed']} images of {found['test']['n']} are decided otherwise" in words
+    assert "Headline figures at the least expected cost" in words
+    counts = block[block.index("<details>") : block.index("</details>")]
+    assert [int(c) for c in re.findall(r"<b>(\d+)</b>", counts)] == [
+        c for row in found["test"]["confusion"] for c in row
+    ]
+    assert "predict decides by costs, which were set too" in words_of(page)
+    without = {key: value for key, value in facts.analysis.items() if key != "costs"}
+    plain = render_report(invent(analysis=without))
+    assert "Decisions by costs" not in plain
+    assert "used by predict, beside the most probable class" in words_of(plain)
+
+
 def test_what_the_sets_do_not_reach_and_notes_are_told(invent: Any) -> None:
     facts = invent()
     found = facts.analysis["conformal"]

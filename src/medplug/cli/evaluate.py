@@ -10,7 +10,11 @@ from medplug.cli.common import add_plugin_option, assignments, load_registry, pr
 from medplug.errors import UsageError
 
 AUCMEDI = "metrics.performance.csv"
-_TITLES = {"groups": "one prediction per group", "thresholds": "at the thresholds that were chosen on validation"}
+_TITLES = {
+    "groups": "one prediction per group",
+    "thresholds": "at the thresholds that were chosen on validation",
+    "costs": "decided by the least expected cost",
+}
 
 
 def register(commands: Any) -> None:

@@ -13,6 +13,7 @@ from medplug.contracts.metric import Metric
 from medplug.evaluation.calibration import calibration_analysis
 from medplug.evaluation.clinical import clinical_analysis
 from medplug.evaluation.conformal import conformal_analysis
+from medplug.evaluation.costing import cost_analysis
 from medplug.evaluation.curves import confusion_matrix, curves_analysis, label_decisions, operating_table
 from medplug.evaluation.decision import DecisionRules
 from medplug.evaluation.intervals import IntervalSettings
@@ -52,7 +53,7 @@ def analyse(
     limits = rules.threshold_array()
     found: dict[str, Any] = {
         "curves": curves_analysis(test, intervals),
-        "operating": operating_table(test, limits),
+        "operating": operating_table(test, limits, settings.confidence),
         "calibration": calibration_analysis(test, rules.calibration, confidence=settings.confidence),
         "clinical": clinical_analysis(test, intervals, prevalences=settings.prevalences, thresholds=limits),
         "mistakes": mistakes_analysis(test, validation),
@@ -63,9 +64,12 @@ def analyse(
         found["decisions"] = label_decisions(test).tolist()
     if rules.thresholds is not None:
         found["thresholds"] = threshold_report(test, rules.thresholds, settings.confidence)
+    if rules.costs is not None:
+        found["costs"] = cost_analysis(test, rules, intervals)
     if rules.conformal is not None:
         found["conformal"] = conformal_analysis(test, rules.conformal, settings.confidence)
-    if rules.novelty is not None and energy is not None and features is not None:
+    told = rules.novelty is not None and rules.novelty.skipped is not None
+    if rules.novelty is not None and (told or (energy is not None and features is not None)):
         found["novelty"] = novelty_analysis(test, rules.novelty, features, energy, settings.confidence)
     if metadata or set(settings.subgroups) - {"all"}:
         found["subgroups"] = subgroup_scores(

@@ -12,6 +12,7 @@ from scipy.special import ndtri, stdtrit
 from medplug.errors import DataError, ParameterError
 from medplug.evaluation.intervals import IntervalSettings, Units, units
 from medplug.evaluation.scores import class_reasons
+from medplug.evaluation.thresholds import called_from
 from medplug.values import Predictions
 
 PREVALENCES = (0.01, 0.1, 0.5)
@@ -32,7 +33,8 @@ def clinical_analysis(
         test: with targets; samples with an unknown label do not count.
         settings: the confidence of the intervals; nothing is resampled.
         prevalences: between 0 and 1, at which predictive values are told.
-        thresholds: ``[K]`` of the decisions ``p >= threshold``. Without them the largest probability decides, and
+        thresholds: ``[K]`` of the decisions ``p >= threshold``; of two classes the second is called so from there on, and
+            else the first. Without them the largest probability decides, and
             0.5 in multi-label tasks.
         split: named in the reasons of undefined figures.
 
@@ -260,7 +262,7 @@ def _decisions(test: Predictions, thresholds: np.ndarray | None) -> tuple[np.nda
     if thresholds is None:
         return None, test.probabilities.argmax(1)[:, None] == np.arange(k)
     limits = np.asarray(thresholds, np.float64)
-    return limits, test.probabilities >= limits
+    return limits, called_from(np.asarray(test.probabilities, np.float64), limits, test.task)
 
 
 def _group_sums(values: np.ndarray, drawn: Units) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from medplug.errors import DataError, UsageError
 from medplug.evaluation.intervals import IntervalSettings, Units, units
-from medplug.evaluation.proportions import wilson
+from medplug.evaluation.proportions import many_shares, wilson
 from medplug.values import Predictions
 
 POINTS = 201  # of a curve or a table, at most
@@ -85,19 +85,25 @@ def curves_analysis(test: Predictions, settings: IntervalSettings) -> dict[str, 
     return {"roc": roc, "precision_recall": precision_recall}
 
 
-def operating_table(predictions: Predictions, thresholds: np.ndarray | None = None) -> dict[str, Any]:
+def operating_table(
+    predictions: Predictions, thresholds: np.ndarray | None = None, confidence: float = 0.95
+) -> dict[str, Any]:
     """Counts of each class against the rest at thresholds that fall from above the highest score to 0.
 
     Args:
         predictions: with targets.
         thresholds: ``[K]`` that stand in the table besides 0.5, in any case.
+        confidence: of the intervals.
 
     Returns:
-        ``{CLASS: {"threshold", "true_positives", "false_positives", "positives", "negatives"}}``: lists of at most
-        201 numbers, counts of samples with a known label and ``p >= threshold``. Where there are more distinct
-        scores, those are taken between which neither a rate nor the threshold changes much.
+        ``{CLASS: {"threshold", "true_positives", "false_positives", "positives", "negatives", "intervals", "method"}}``:
+        lists of at most 201 numbers, counts of samples with a known label and ``p >= threshold``. Where there are more
+        distinct scores, those are taken between which neither a rate nor the threshold changes much. ``intervals`` are
+        ``{RATE: {"low", "high"}}`` of sensitivity, specificity, ppv and npv, None where no sample counts: Wilson's, of each
+        threshold by itself, with the effective number of samples where these share groups.
     """
     targets = _targets(predictions)
+    drawn = units(len(targets), predictions.groups)
     table = {}
     for c, name in enumerate(predictions.classes):
         found = _count(targets[:, c], predictions.probabilities[:, c])
@@ -115,8 +121,41 @@ def operating_table(predictions: Predictions, thresholds: np.ndarray | None = No
             "false_positives": np.append(0, found.fp)[reached].tolist(),
             "positives": m,
             "negatives": n,
+            "intervals": _rates(found, limits, drawn, confidence),
+            "method": _operating_method(drawn, confidence),
         }
     return table
+
+
+def _rates(found: _Counted, limits: np.ndarray, drawn: Units, confidence: float) -> dict[str, Any]:
+    """Bounds of four shares at each of the falling limits ``[T]``."""
+    most = len(limits)
+    scores = np.repeat(found.thresholds, np.diff(found.ends, prepend=-1))
+    called = np.searchsorted(-limits, -scores, side="left")  # the first limit that a sample reaches
+    codes, truth, left = drawn.codes[found.order], found.truth, most - called
+    always, never = np.zeros(len(called), np.int64), np.full(len(called), most)
+    # What is not called counts from the other end of the limits on: column t stands for the limit before the last t ones.
+    sides = {
+        "sensitivity": (np.where(truth, called, never), np.where(truth, always, never), False),
+        "specificity": (np.where(truth, never, left), np.where(truth, never, always), True),
+        "ppv": (np.where(truth, called, never), called, False),
+        "npv": (np.where(truth, never, left), left, True),
+    }
+    bounds = {}
+    for rate, (hits, trials, backwards) in sides.items():
+        ends = many_shares(hits, trials, codes, most, confidence)
+        low, high = (end[::-1] if backwards else end for end in ends)
+        bounds[rate] = {"low": _or_none(low), "high": _or_none(high)}
+    return bounds
+
+
+def _operating_method(drawn: Units, confidence: float) -> str:
+    method = f"{100 * confidence:g} % Wilson interval, of each threshold by itself"
+    return f"{method}, effective n of samples in groups, Student's t" if drawn.word == "groups" else method
+
+
+def _or_none(values: np.ndarray) -> list[float | None]:
+    return [None if np.isnan(v) else round(v, 6) for v in values.tolist()]
 
 
 def confusion_matrix(predictions: Predictions) -> np.ndarray:

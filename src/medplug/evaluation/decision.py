@@ -12,6 +12,7 @@ import numpy as np
 from medplug.errors import RunError
 from medplug.evaluation.calibration_fit import CalibrationFit
 from medplug.evaluation.conformal import ConformalFit
+from medplug.evaluation.costs import from_names, least_cost, named
 from medplug.evaluation.novelty import NoveltyFit
 from medplug.values import Predictions, Task
 
@@ -32,6 +33,8 @@ class DecisionRules:
         thresholds: what :func:`medplug.evaluation.thresholds.choose_thresholds` returned; None where none were wanted.
         conformal: prediction sets.
         novelty: what is unlike the training images.
+        costs: ``[K, K]`` of mistakes, rows are the true classes, columns the decided ones; multi-class only, None where
+            none were set. Where they are, they decide, and not the thresholds.
     """
 
     task: Task
@@ -40,6 +43,7 @@ class DecisionRules:
     thresholds: Mapping[str, Any] | None = None
     conformal: ConformalFit | None = None
     novelty: NoveltyFit | None = None
+    costs: np.ndarray | None = None
 
     def threshold_array(self) -> np.ndarray | None:
         """The thresholds ``[K]`` float64, with a stand-in where a class has none; None where no class has one.
@@ -59,14 +63,31 @@ class DecisionRules:
         return np.where(missing, np.exp(np.log(np.maximum(found[~missing], _LEAST_LIMIT)).mean()), found)
 
     def decide(self, probabilities: np.ndarray) -> np.ndarray:
+        """``[N, K]`` bool of the network's probabilities ``[N, K]``: by costs where there are any, else by thresholds."""
+        return self.by_thresholds(probabilities) if self.costs is None else self.by_costs(probabilities)
+
+    def by_costs(self, probabilities: np.ndarray) -> np.ndarray:
+        """``[N, K]`` bool, one class each: the one with the least expected cost.
+
+        The expectation is over the calibrated probabilities, or over the network's own where none were fitted.
+
+        Raises:
+            ValueError: another number of classes, or there are no costs.
+        """
+        if self.costs is None:
+            raise ValueError("there are no costs to decide by")
+        p = self._checked(probabilities)
+        if self.calibration is not None:
+            p = self.calibration.apply(p)
+        return np.arange(p.shape[1]) == least_cost(p, self.costs)[:, None]
+
+    def by_thresholds(self, probabilities: np.ndarray) -> np.ndarray:
         """``[N, K]`` bool of the network's probabilities ``[N, K]``.
 
         Multi-class: one class, the one with the largest ``p / t`` (of two classes the second where ``p >= t``), or with
         the largest ``p`` where there are no thresholds. Multi-label: the labels with ``p >= t``, 0.5 where there are none.
         """
-        p, limits = np.asarray(probabilities, np.float64), self.threshold_array()
-        if p.ndim != 2 or p.shape[1] != len(self.classes):
-            raise ValueError(f"probabilities must be [N, {len(self.classes)}], got {list(p.shape)}")
+        p, limits = self._checked(probabilities), self.threshold_array()
         if self.task == "multilabel":
             return p >= (0.5 if limits is None else limits)
         if limits is not None and len(self.classes) == 2:
@@ -74,6 +95,12 @@ class DecisionRules:
             return np.stack([~second, second], axis=1)
         ratio = p if limits is None else p / np.maximum(limits, _LEAST_LIMIT)
         return np.arange(p.shape[1]) == ratio.argmax(1)[:, None]
+
+    def _checked(self, probabilities: np.ndarray) -> np.ndarray:
+        p = np.asarray(probabilities, np.float64)
+        if p.ndim != 2 or p.shape[1] != len(self.classes):
+            raise ValueError(f"probabilities must be [N, {len(self.classes)}], got {list(p.shape)}")
+        return p
 
     def columns(
         self, predictions: Predictions, energy: np.ndarray | None = None, features: np.ndarray | None = None
@@ -86,7 +113,7 @@ class DecisionRules:
             features: ``[N, D]``, likewise.
 
         Returns:
-            ``medplug:decision``; ``medplug:calibrated:CLASS`` where calibration was fitted; ``medplug:conformal``, classes
+            ``medplug:decision``, see :meth:`decide`; ``medplug:calibrated:CLASS`` where calibration was fitted; ``medplug:conformal``, classes
             joined by ``+``, empty for an empty set; ``medplug:unlike_training`` (``yes`` or ``no``), ``medplug:energy``
             and ``medplug:neighbours``.
         """
@@ -117,6 +144,7 @@ class DecisionRules:
             "calibration": None if self.calibration is None else self.calibration.to_json(),
             "conformal": None if self.conformal is None else self.conformal.to_json(),
             "novelty": None if self.novelty is None else self.novelty.to_json(),
+            "costs": None if self.costs is None else named(self.costs, self.classes),
         }
 
     @classmethod
@@ -152,6 +180,8 @@ class DecisionRules:
                 values["thresholds"],
                 None if values["conformal"] is None else ConformalFit.from_json(values["conformal"]),
                 None if novelty is None else NoveltyFit.from_arrays(novelty, arrays),
+                # Files of the first versions have no such key.
+                None if values.get("costs") is None else from_names(values["costs"], tuple(values["classes"])),
             )
             rules._check()
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -165,6 +195,8 @@ class DecisionRules:
         for part in (self.calibration, self.conformal):
             if part is not None and (part.classes != self.classes or part.task != self.task):
                 raise ValueError(f"{type(part).__name__} is of other classes or another task")
+        if self.costs is not None and self.task != "multiclass":
+            raise ValueError("costs are of tasks with one class per image")
         limits = self.threshold_array()
         if limits is not None and not ((limits >= -1e-9) & (limits <= 1 + 1e-9)).all():
             raise ValueError(f"thresholds must lie between 0 and 1, got {limits.tolist()}")

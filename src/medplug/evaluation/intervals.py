@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -90,35 +89,3 @@ def weight_matrices(drawn: Units, settings: IntervalSettings, classes: int = 1) 
 def rows_at_once(n: int, classes: int) -> int:
     """How many float64 weightings of ``n`` samples, times ``classes``, fit in the memory that is meant for them."""
     return max(1, _MEMORY // (8 * max(1, n) * max(1, classes)))
-
-
-def method_text(drawn: Units, settings: IntervalSettings) -> str:
-    """The method in words, as it stands in ``metrics.json``."""
-    return (
-        f"{100 * settings.confidence:g} % percentile bootstrap over {drawn.count} {drawn.word}, "
-        f"{settings.resamples} resamples"
-    )
-
-
-def percentile_interval(resampled: np.ndarray, drawn: Units, settings: IntervalSettings) -> dict[str, Any]:
-    """The interval of one figure from its values in the resamples, ``[R]`` float64, NaN where undefined.
-
-    Returns ``low``, ``high`` and ``method``; ``undefined_resamples`` where some were left out. ``low`` and
-    ``high`` are None, with an ``interval_reason``, where fewer than two units exist or where the figure is undefined
-    in more than half of the resamples: what remains would not be a sample of its distribution.
-
-    Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
-    """
-    method = method_text(drawn, settings)
-    if drawn.count < 2:
-        reason = f"an interval needs at least two {drawn.word}, there is {drawn.count}"
-        return {"low": None, "high": None, "method": method, "interval_reason": reason}
-    defined = resampled[~np.isnan(resampled)]
-    missing = len(resampled) - len(defined)
-    note = {"undefined_resamples": missing} if missing else {}
-    if 2 * missing > len(resampled):
-        reason = f"undefined in {missing} of {len(resampled)} resamples"
-        return {"low": None, "high": None, "method": method, "interval_reason": reason, **note}
-    tail = (1 - settings.confidence) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return {"low": float(low), "high": float(high), "method": method, **note}

@@ -18,7 +18,7 @@ from medplug.errors import ParameterError
 from medplug.evaluation.fitted import cases, counted, fitted_on, labels, plural, repeated
 from medplug.evaluation.intervals import IntervalSettings, Units, bootstrap_weights
 from medplug.evaluation.proportions import share
-from medplug.values import Predictions
+from medplug.values import Predictions, Task
 
 _FEW, _SOME = 10, 50
 _ROUNDING = 1e-12
@@ -156,7 +156,8 @@ def threshold_report(test: Predictions, chosen: Mapping[str, Any], confidence: f
     known, drawn = cases(test)
     p, y = np.asarray(test.probabilities, np.float64)[known], labels(test)[known]
     codes = drawn.codes if repeated(drawn) else None
-    called = _called(p, chosen, test)
+    limits = [chosen["per_class"].get(name, {}).get("value") for name in test.classes]
+    called = called_from(p, np.array([np.inf if limit is None else limit for limit in limits]), test.task)
     entries = {}
     for c, name in enumerate(test.classes):
         entry = dict(chosen["per_class"].get(name, {}))
@@ -169,13 +170,15 @@ def threshold_report(test: Predictions, chosen: Mapping[str, Any], confidence: f
     return {**chosen, "per_class": entries}
 
 
-def _called(p: np.ndarray, chosen: Mapping[str, Any], predictions: Predictions) -> np.ndarray:
-    """Which classes ``[N, K]`` reach their threshold; of two classes of a multi-class task it is always one."""
-    limits = [chosen["per_class"].get(name, {}).get("value") for name in predictions.classes]
-    if predictions.task == "multiclass" and len(limits) == 2 and limits[1] is not None:
+def called_from(p: np.ndarray, limits: np.ndarray, task: Task) -> np.ndarray:
+    """Which classes of ``p`` ``[N, K]`` reach their threshold ``[K]``, each against the rest, ``[N, K]`` bool.
+
+    Of two classes of a multi-class task it is always one: the second from its threshold on, as runs decide.
+    """
+    if task == "multiclass" and len(limits) == 2 and np.isfinite(limits[1]):
         second = p[:, 1] >= limits[1]
         return np.stack([~second, second], axis=1)
-    return p >= np.array([np.inf if limit is None else limit for limit in limits], np.float64)
+    return p >= limits
 
 
 def best_cut(p: np.ndarray, y: np.ndarray, weight: np.ndarray, rule: Rule, name: str) -> float:

@@ -13,7 +13,7 @@ Row = tuple[Any, ...]
 Json = Mapping[str, Any]
 
 _FIGURE = ("value", "low", "high", "method", "reason")
-_BLOCKS = {"groups": "group", "thresholds": "threshold"}  # of scores within scores, and their level
+_BLOCKS = {"groups": "group", "thresholds": "threshold", "costs": "cost"}  # of scores within scores, and their level
 _OUTSIDE = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet takes a text that begins so for a formula
 
 
@@ -210,6 +210,30 @@ def _decisions(metrics: Json, analysis: Json) -> Iterator[Row]:
         yield (name, *row)
 
 
+def _operating(metrics: Json, analysis: Json) -> Iterator[Row]:
+    for name, found in _at(analysis, "operating").items():
+        nothing = [None] * len(found["threshold"])
+        bounds = [
+            _at(found, "intervals", rate).get(end) or nothing for rate in _RATES_OF_A_CUT for end in ("low", "high")
+        ]
+        fixed = (found["positives"], found["negatives"])
+        for *cells, bound in zip(*(found[key] for key in _OPERATING), zip(*bounds, strict=True), strict=True):
+            yield (name, *cells, *fixed, *bound, found.get("method"))
+
+
+def _costs(metrics: Json, analysis: Json) -> Iterator[Row]:
+    for rule in ("most_probable", "least_cost", "difference", "always"):
+        if figure := _at(analysis, "costs", "test").get(rule):
+            yield (rule, figure.get("decision"), *_figure(figure))
+
+
+def _cost_matrix(metrics: Json, analysis: Json) -> Iterator[Row]:
+    matrix = _at(analysis, "costs", "matrix")
+    counts: list[list[int]] = _at(analysis, "costs", "test").get("confusion") or []
+    for (truth, costs), row in zip(matrix.items(), counts, strict=True):
+        yield from ((truth, decided, cost, n) for (decided, cost), n in zip(costs.items(), row, strict=True))
+
+
 def _conformal(metrics: Json, analysis: Json) -> Iterator[Row]:
     found = _at(analysis, "conformal")
     test = _at(found, "test")
@@ -229,7 +253,9 @@ def _novelty(metrics: Json, analysis: Json) -> Iterator[Row]:
     yield from enumerate(samples, 1)
 
 
+_RATES_OF_A_CUT = ("sensitivity", "specificity", "ppv", "npv")
 _OPERATING = ("threshold", "true_positives", "false_positives")
+_BOUNDS = tuple(f"{rate}_{end}" for rate in _RATES_OF_A_CUT for end in ("low", "high"))
 _DECISION_CURVE = ("threshold", "model", "low", "high", "all")
 _ROC, _PRECISION_RECALL = ("fpr", "tpr", "low", "high"), ("recall", "precision", "low", "high")
 _MISTAKES = ("sample", "label", "predicted", "probability")
@@ -244,9 +270,10 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[[Json, Json], Iterator[Row]]]]
     "precision_recall.csv": (("class", *_PRECISION_RECALL, "prevalence", "method"),
                              _lists("curves", "precision_recall", keys=_PRECISION_RECALL,
                                     constant=("prevalence", "method"))),
-    "operating.csv": (("class", *_OPERATING, "positives", "negatives"),
-                      _lists("operating", keys=_OPERATING, constant=("positives", "negatives"))),
+    "operating.csv": (("class", *_OPERATING, "positives", "negatives", *_BOUNDS, "method"), _operating),
     "confusion.csv": (("truth", "predicted", "n"), _confusion),
+    "costs.csv": (("rule", "decision", *_FIGURE), _costs),
+    "cost_matrix.csv": (("truth", "decided", "cost", "n"), _cost_matrix),
     "decisions.csv": (("class", "true_positives", "false_positives", "false_negatives", "true_negatives"), _decisions),
     "calibration.csv": (("when", "class", *_BIN), _bins),
     "calibration_figures.csv": (("when", "class", "figure", *_FIGURE), _calibration_figures),

@@ -7,6 +7,7 @@ from typing import Any
 
 from medplug.report.answers import data, model, results
 from medplug.report.answers.telling import told
+from medplug.report.cases import one_class, undefined_everywhere
 from medplug.report.facts import ReportFacts
 from medplug.report.markdown import bullets, escape, table, yaml
 from medplug.report.markup import label
@@ -134,7 +135,10 @@ def _subgroups(facts: ReportFacts) -> str:
         metrics = list(dict.fromkeys(m for row in entry["rows"] for m in row.get("macro") or {}))
         rows = [(row["name"], f"{row['n']:,}", *_subgroup(row, metrics)) for row in entry["rows"]]
         shown = table((column, "images", *(label(m) for m in metrics)), rows)
-        parts.append(f"### By {escape(column)}\n\n{shown}\n{escape(entry['note'])}\n")
+        there = [row for row in entry["rows"] if not row["suppressed"]]
+        warning = one_class(facts, undefined_everywhere(metrics, there)) if there else ""
+        caution = f"{escape(warning)}\n\n" if warning else ""
+        parts.append(f"### By {escape(column)}\n\n{caution}{shown}\n{escape(entry['note'])}\n")
     return "\n".join(parts) if parts else f"{NOT_RECORDED.capitalize()}.\n"
 
 

@@ -42,7 +42,8 @@ def _column(facts: ReportFacts, column: str, found: Mapping[str, Any], number_of
     metrics = metric_order(facts, [m for row in rows for m in row.get("macro") or {}])
     notes = Footnotes(f"method-subgroup-{number_of}")
     shown = [row for row in rows if not row.get("suppressed")]
-    undefined = [m for m in metrics if not any((row["macro"].get(m) or {}).get("value") is not None for row in shown)]
+    undefined = undefined_everywhere(metrics, shown)
+    warning = one_class(facts, undefined)
     metrics = [m for m in metrics if m not in undefined]
     bounds = {m: bounds_of(row["macro"].get(m) or {} for row in shown) for m in metrics}
     body = []
@@ -64,7 +65,7 @@ def _column(facts: ReportFacts, column: str, found: Mapping[str, Any], number_of
         else ""
     )
     return (
-        f"<h3>By {name(column)}</h3>{_one_class(facts, undefined)}{_worst(found, metrics)}{figure}"
+        f"<h3>By {name(column)}</h3>{f'<p>{warning}</p>' if warning else ''}{_worst(found, metrics)}{figure}"
         + (
             table([name(column), "test images", *(text(label(m)) for m in metrics)], body, "figures counted")
             if body
@@ -74,13 +75,18 @@ def _column(facts: ReportFacts, column: str, found: Mapping[str, Any], number_of
     )
 
 
-def _one_class(facts: ReportFacts, undefined: Sequence[str]) -> str:
-    """A warning where the leading metric, which compares classes, exists in no subgroup."""
+def undefined_everywhere(metrics: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The metrics without a value in any row."""
+    return [m for m in metrics if not any((row["macro"].get(m) or {}).get("value") is not None for row in rows)]
+
+
+def one_class(facts: ReportFacts, undefined: Sequence[str]) -> str:
+    """A warning where the leading metric, which compares classes, exists in no subgroup; a sentence, or nothing."""
     if leading_metric(facts) not in undefined:
         return ""
     return (
-        f"<p>No subgroup holds what it takes to tell one {facts.word} from another: differences between these subgroups "
-        "may be differences between classes.</p>"
+        f"No subgroup holds what it takes to tell one {facts.word} from another: differences between these subgroups "
+        "may be differences between classes."
     )
 
 
@@ -175,14 +181,9 @@ def _novelty(facts: ReportFacts) -> str:
     told = (
         f"{title}<p>Two scores tell how unlike the training images an image is: its distance to the nearest of "
         f"{found.get('reference', 0):,} training images, and the energy of the network's answer. An image is flagged where "
-        f"either lies beyond {_round(found['quantile'])} of the validation images"
+        f"either lies beyond its limit{f' ({text(words(limits))})' if limits else ''}. {_limits(found)} Predictions for flagged "
+        "images mean little.</p>"
     )
-    told += f" (limits: {text(words(limits))})" if limits else ""
-    expected = found.get("expected") or {}
-    if expected:
-        low, high = percent(expected["low"]), percent(expected["high"])
-        told += f", so that {low} to {high} of images like them are flagged too"
-    told += ". Predictions for flagged images mean little.</p>"
     test = found.get("test")
     if test:
         total = test.get("n", 0)
@@ -192,6 +193,21 @@ def _novelty(facts: ReportFacts) -> str:
         if test.get("samples"):  # flagged ones only
             told += f"<details><summary>The flagged images, the most unlike first</summary>{bullets(name(s) for s in test['samples'])}</details>"
     return told + notes_list([text(found["note"])] if found.get("note") else [])
+
+
+def _limits(found: Mapping[str, Any]) -> str:
+    """How the limits were made, and how many usual images lie beyond them."""
+    on, quantile = found.get("fitted_on") or {}, _round(found["quantile"])
+    count = f"the {plural(on['n'], 'image')} of the {text(on['part'])} part" if on.get("n") else "the validation images"
+    if found.get("confidence") is None:  # of an earlier version
+        told = f"Beyond each lie {_round(1 - found['quantile'])} of {count}, or none where they are few."
+    else:
+        told = (
+            f"The limits come from {count}, and are as wide as it takes for {quantile} of images like them to lie within each with "
+            f"a confidence of {_round(found['confidence'])}."
+        )
+    high = (found.get("expected") or {}).get("high")
+    return told + (f" At most {percent(high)} of images like them should be flagged, on average." if high else "")
 
 
 def patients(facts: ReportFacts) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medplug.report.facts import ReportFacts
@@ -113,25 +113,30 @@ def confusions(facts: ReportFacts) -> str:
 
 
 def _confusion_table(facts: ReportFacts) -> str:
-    """Counts and row shares; columns carry numbers where names would not fit."""
     counts = facts.confusion_counts
     if counts is None:
         return ""
-    k = len(facts.classes)
-    short = k <= 4 and max(map(len, facts.classes)) <= 16
-    head = ["labelled as ↓<br>predicted as →"]
-    head += [name(c) if short else f'<abbr title="{text(c)}">{i}</abbr>' for i, c in enumerate(facts.classes, 1)]
-    rows = []
-    for t, row in enumerate(counts):
-        total = sum(row)
-        title = name(facts.classes[t]) if short else f"{t + 1}\u2002{name(facts.classes[t])}"
-        rows.append([title, *(_share(count, total, diagonal=t == p) for p, count in enumerate(row))])
-    kind = "confusion dense" if k > 12 else "confusion"
     return (
-        f"{table(head, rows, kind)}"
+        f"{class_matrix(facts, 'labelled as ↓<br>predicted as →', confusion_cells(counts), 'confusion')}"
         '<p class="notes">Each cell: number of images, and its share of the images labelled as that row\'s class. '
         "Framed cells are right answers.</p>"
     )
+
+
+def class_matrix(facts: ReportFacts, corner: str, cells: Sequence[Sequence[str]], kind: str) -> str:
+    """A table of finished cells ``[K][K]`` of class by class; columns carry numbers where names would not fit."""
+    k = len(facts.classes)
+    short = k <= 4 and max(map(len, facts.classes)) <= 16
+    head = [corner]
+    head += [name(c) if short else f'<abbr title="{text(c)}">{i}</abbr>' for i, c in enumerate(facts.classes, 1)]
+    titles = [name(c) if short else f"{i}\u2002{name(c)}" for i, c in enumerate(facts.classes, 1)]
+    rows = [[title, *row] for title, row in zip(titles, cells, strict=True)]
+    return table(head, rows, f"{kind} dense" if k > 12 else kind)
+
+
+def confusion_cells(counts: Sequence[Sequence[int]]) -> list[list[str]]:
+    """Counts and row shares, with right answers marked."""
+    return [[_share(count, sum(row), diagonal=t == p) for p, count in enumerate(row)] for t, row in enumerate(counts)]
 
 
 def _share(count: int, total: int, *, diagonal: bool) -> str:

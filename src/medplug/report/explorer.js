@@ -1,25 +1,20 @@
 "use strict";
-// The threshold explorer: counts per threshold are data of the options, everything else follows from them.
+// The threshold explorer: counts and bounds per threshold are data of the options, everything else follows from them.
 (() => {
   const box = document.getElementById("explorer");
   const pick = id => box.querySelector("[data-is=" + id + "]");
   const [choice, range, reset, shown, curve, mark] = ["class", "range", "reset", "threshold", "curve", "mark"].map(pick);
-  const z = Number(box.dataset.z), left = Number(box.dataset.left), top = Number(box.dataset.top), side = Number(box.dataset.side);
+  const left = Number(box.dataset.left), top = Number(box.dataset.top), side = Number(box.dataset.side);
   let data;
 
   const list = text => text.split(" ").map(Number);
   const percent = value => (100 * value).toFixed(1) + "\u00a0%";
 
-  // Wilson's score interval (1927) of k of n.
-  const wilson = (k, n) => {
-    const p = k / n, middle = p + z * z / (2 * n), scale = 1 + z * z / n;
-    const half = z * Math.sqrt(p * (1 - p) / n + z * z / (4 * n * n));
-    return [k === 0 ? 0 : (middle - half) / scale, k === n ? 1 : (middle + half) / scale];
-  };
-  const write = (name, k, n) => {
+  const write = (name, i, k, n) => {
     pick(name).textContent = n ? percent(k / n) : "not defined";
-    const [low, high] = n ? wilson(k, n) : [];
-    pick(name + "-interval").textContent = !n ? "no image to count" : z ? percent(low) + " to " + percent(high) : "";
+    const [low, high] = data.bounds[name].map(ends => ends[i] / 1000);
+    const shown = Number.isFinite(low) ? percent(low) + " to " + percent(high) : "";
+    pick(name + "-interval").textContent = n ? shown : "no image to count";
     pick(name + "-of").textContent = k.toLocaleString("en") + " of " + n.toLocaleString("en");
   };
 
@@ -30,10 +25,10 @@
     shown.textContent = limit > 1 ? "above 1" : limit.toPrecision(4);
     range.setAttribute("aria-valuetext", "threshold " + shown.textContent);
     for (const [name, count] of Object.entries({hit, alarm, miss, clear})) pick(name).textContent = count.toLocaleString("en");
-    write("sensitivity", hit, data.positives);
-    write("specificity", clear, data.negatives);
-    write("ppv", hit, hit + alarm);
-    write("npv", clear, clear + miss);
+    write("sensitivity", i, hit, data.positives);
+    write("specificity", i, clear, data.negatives);
+    write("ppv", i, hit, hit + alarm);
+    write("npv", i, clear, clear + miss);
     mark.setAttribute("cx", left + side * (data.negatives ? alarm / data.negatives : 0));
     mark.setAttribute("cy", top + side * (1 - (data.positives ? hit / data.positives : 0)));
   };
@@ -46,7 +41,8 @@
   const load = () => {
     const d = choice.selectedOptions[0].dataset;
     data = {threshold: list(d.threshold), hits: list(d.hits), alarms: list(d.alarms),
-      positives: Number(d.positives), negatives: Number(d.negatives), start: Number(d.start)};
+      positives: Number(d.positives), negatives: Number(d.negatives), start: Number(d.start), bounds: {}};
+    for (const rate of ["sensitivity", "specificity", "ppv", "npv"]) data.bounds[rate] = [list(d[rate + "Low"]), list(d[rate + "High"])];
     range.max = data.threshold.length - 1;
     reset.textContent = d.stored ? "back to the stored threshold" : "back to 0.5";
     const points = data.hits.map((hit, i) => (left + side * (data.negatives ? data.alarms[i] / data.negatives : 0)).toFixed(1)

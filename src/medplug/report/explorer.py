@@ -6,15 +6,19 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
-from statistics import NormalDist
 from typing import Any
 
-from medplug.evaluation.proportions import wilson
 from medplug.report.facts import ReportFacts
 from medplug.report.figures.axes import MARGIN_X, MARGIN_Y, square, svg, ticks_of
 from medplug.report.markup import name, percent, table, text
 
 _SIDE = 190
+_RATES = {
+    "sensitivity": ("sensitivity", "of those with it, called so"),
+    "specificity": ("specificity", "of those without it, not called so"),
+    "ppv": ("positive predictive value", "of those called so, with it"),
+    "npv": ("negative predictive value", "of those not called so, without it"),
+}
 _STEPS = (0.1, 0.25, 0.5, 0.75, 0.9)  # of the table without script
 
 
@@ -40,18 +44,24 @@ def explorer(facts: ReportFacts) -> str:
     points = operating_points(facts)
     if not points:
         return ""
-    intervals = (
-        "No intervals here: images of one group are not independent, and those of independent images would be too narrow. "
-        "The figures at the stored thresholds and the bands of the ROC curves have them."
-        if _clustered(facts)
-        else "Intervals are Wilson's, of each threshold by itself."
-    )
     return (
         f"<h3>Threshold explorer</h3><p>What the test set would have shown at other thresholds, each {facts.word} by itself "
         "against the rest. It is for understanding: a threshold chosen here, on the test set, makes the figures of the test "
-        f'set too good.</p><p class="notes">{intervals}</p>{_interactive(facts, points)}'
+        f'set too good.</p><p class="notes">{_told(facts, points)}</p>{_interactive(facts, points)}'
         f'<div id="explorer-static">{_static(facts, points)}</div>'
     )
+
+
+def _told(facts: ReportFacts, points: Mapping[str, Mapping[str, Any]]) -> str:
+    """A sentence on the intervals."""
+    if not all(counts.get("intervals") for counts in points.values()):
+        return "No intervals here: these figures are of an earlier version of medplug, and evaluating again makes them."
+    if facts.test.get("unit") == "groups":
+        return (
+            "Intervals are Wilson's, of each threshold by itself, with an effective number of images: those of one group (such "
+            "as a patient) are not independent."
+        )
+    return "Intervals are Wilson's, of each threshold by itself."
 
 
 def _interactive(facts: ReportFacts, points: Mapping[str, Mapping[str, Any]]) -> str:
@@ -66,20 +76,13 @@ def _interactive(facts: ReportFacts, points: Mapping[str, Mapping[str, Any]]) ->
             '<circle class="mark" data-is="mark" cx="0" cy="0" r="5.5"/>',
         ],
     )  # fmt: skip
-    # The script takes 0 for "no intervals".
-    z = 0.0 if _clustered(facts) else NormalDist().inv_cdf(0.5 + facts.confidence / 2)
     shares = "".join(
         f'<tr><th scope="row">{title}<small>{meaning}</small></th><td><b data-is="{key}"></b>'
         f'<span class="interval" data-is="{key}-interval"></span><span class="interval" data-is="{key}-of"></span></td></tr>'
-        for key, title, meaning in (
-            ("sensitivity", "sensitivity", "of those with it, called so"),
-            ("specificity", "specificity", "of those without it, not called so"),
-            ("ppv", "positive predictive value", "of those called so, with it"),
-            ("npv", "negative predictive value", "of those not called so, without it"),
-        )
+        for key, (title, meaning) in _RATES.items()
     )
     return (
-        f'<div id="explorer" hidden data-z="{z:.6f}" data-left="{axes.left:g}" data-top="{axes.top:g}" '
+        f'<div id="explorer" hidden data-left="{axes.left:g}" data-top="{axes.top:g}" '
         f'data-side="{_SIDE}"><div class="controls"><label>{facts.word} <select data-is="class" autocomplete="off">{options}'
         '</select></label><label class="sliding">called so from <output data-is="threshold"></output>'
         '<input type="range" data-is="range" min="0" max="1" step="1" autocomplete="off"></label>'
@@ -101,11 +104,18 @@ def _option(facts: ReportFacts, class_name: str, counts: Mapping[str, Any]) -> s
         "alarms": " ".join(f"{v:d}" for v in counts["false_positives"]),
         "positives": counts["positives"],
         "negatives": counts["negatives"],
+        **{f"{rate}-{end}": _per_mille(counts, rate, end) for rate in _RATES for end in ("low", "high")},
         "start": f"{0.5 if stored is None else stored:.6g}",
         "stored": "" if stored is None else "yes",
     }
     attributes = " ".join(f'data-{key}="{value}"' for key, value in numbers.items())
     return f"<option {attributes}>{text(class_name)}</option>"
+
+
+def _per_mille(counts: Mapping[str, Any], rate: str, end: str) -> str:
+    """Bounds as whole tenths of a percent, to one of which they are shown; a dash where there is none."""
+    bounds = (counts.get("intervals") or {}).get(rate, {}).get(end, ())
+    return " ".join("-" if bound is None else f"{1000 * bound:.0f}" for bound in bounds)
 
 
 def _static(facts: ReportFacts, points: Mapping[str, Mapping[str, Any]]) -> str:
@@ -125,12 +135,12 @@ def _static(facts: ReportFacts, points: Mapping[str, Mapping[str, Any]]) -> str:
                     f"{counts['threshold'][at]:.3g}{mark}",
                     *(f"{n:,}" for n in (hit, miss, alarm, clear)),
                     *(
-                        _share(k, n, None if _clustered(facts) else facts.confidence)
-                        for k, n in (
-                            (hit, hit + miss),
-                            (clear, clear + alarm),
-                            (hit, hit + alarm),
-                            (clear, clear + miss),
+                        _share(k, n, (counts.get("intervals") or {}).get(rate), at)
+                        for rate, k, n in (
+                            ("sensitivity", hit, hit + miss),
+                            ("specificity", clear, clear + alarm),
+                            ("ppv", hit, hit + alarm),
+                            ("npv", clear, clear + miss),
                         )
                     ),
                 ]
@@ -142,18 +152,13 @@ def _static(facts: ReportFacts, points: Mapping[str, Mapping[str, Any]]) -> str:
     return table(head, rows, "points")
 
 
-def _clustered(facts: ReportFacts) -> bool:
-    """Whether images share groups, so that an interval needs more than counts."""
-    return facts.test.get("unit") == "groups"
-
-
-def _share(successes: int, trials: int, confidence: float | None) -> str:
+def _share(successes: int, trials: int, bounds: Mapping[str, Any] | None, at: int) -> str:
     if trials == 0:
         return '<span class="undefined">not defined: no image to count</span>'
-    if confidence is None:
+    if not bounds:
         return percent(successes / trials)
-    low, high = wilson(successes, trials, confidence)
-    return f'{percent(successes / trials)}<span class="interval">{percent(float(low))} to {percent(float(high))}</span>'
+    low, high = bounds["low"][at], bounds["high"][at]
+    return f'{percent(successes / trials)}<span class="interval">{percent(low)} to {percent(high)}</span>'
 
 
 def _stored(facts: ReportFacts, class_name: str) -> float | None:

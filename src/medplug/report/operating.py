@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from medplug.report.costing import costs
 from medplug.report.discrimination import panel_figures, prevalence_text
 from medplug.report.explorer import explorer
 from medplug.report.facts import ReportFacts
@@ -30,15 +31,17 @@ _FOLDED = 12  # rows from which a long table is folded
 def operating(facts: ReportFacts) -> str:
     """Stored thresholds with how far they can be trusted, figures at them, and the explorer."""
     found = facts.analysis.get("thresholds")
-    points = explorer(facts)
-    if not found and not points:
+    points, by_cost = explorer(facts), costs(facts)
+    if not found and not points and not by_cost:
         return ""
     return section(
         "thresholds",
         "Operating points",
         independence_line(facts),
         _thresholds(facts, found) if found else "",
-        _beside(facts),
+        _beside(facts, "thresholds", "at the stored thresholds"),
+        by_cost,
+        _beside(facts, "costs", "at the least expected cost"),
         points,
     )
 
@@ -54,8 +57,8 @@ def _thresholds(facts: ReportFacts, found: Mapping[str, Any]) -> str:
     told = _RULES.get(rule.get("name", ""), f"the rule {rule.get('name')} says so")
     opening = (
         f"<p>Each threshold was chosen{where} such that {text(told)}"
-        f"{f' ({text(parameters)})' if rule.get('parameters') else ''}. They are stored with the run and used by "
-        f"predict, beside {'decisions from 0.5 on' if facts.task == 'multilabel' else 'the most probable class'}.</p>"
+        f"{f' ({text(parameters)})' if rule.get('parameters') else ''}. They are stored with the run"
+        f"{_used(facts)}.</p>"
     )
     notes = Footnotes("method-threshold")
     rows, trust = [], []
@@ -79,6 +82,13 @@ def _thresholds(facts: ReportFacts, found: Mapping[str, Any]) -> str:
     return opening + table(head, rows, "figures narrow") + notes_list([*notes.items(), said]) + lines
 
 
+def _used(facts: ReportFacts) -> str:
+    if facts.analysis.get("costs"):
+        return ", but predict decides by costs, which were set too (see below)"
+    usual = "decisions from 0.5 on" if facts.task == "multilabel" else "the most probable class"
+    return f" and used by predict, beside {usual}"
+
+
 def _row(class_name: str, entry: Mapping[str, Any], notes: Footnotes) -> list[str]:
     expected, test = entry.get("expected") or {}, entry.get("test") or {}
     if entry.get("value") is None:
@@ -96,9 +106,9 @@ def _row(class_name: str, entry: Mapping[str, Any], notes: Footnotes) -> list[st
     return [name(class_name), limit, counts, *(_figure(f, notes) for f in figures)]
 
 
-def _beside(facts: ReportFacts) -> str:
-    """Figures that the thresholds change, beside the headline figures."""
-    chosen = facts.test.get("thresholds")
+def _beside(facts: ReportFacts, block: str, title: str) -> str:
+    """Figures that other decisions change, beside the headline figures."""
+    chosen = facts.test.get(block)
     if not chosen or not chosen.get("macro"):
         return ""
     plain, other = facts.test["macro"], chosen["macro"]
@@ -106,11 +116,11 @@ def _beside(facts: ReportFacts) -> str:
     if not changed:
         return ""
     usual = "at 0.5" if facts.task == "multilabel" else "most probable class"
-    columns = {usual: {m: plain[m] for m in changed}, "at the stored thresholds": {m: other[m] for m in changed}}
+    columns = {usual: {m: plain[m] for m in changed}, title: {m: other[m] for m in changed}}
     return (
-        "<h3>Headline figures at the stored thresholds</h3>"
-        '<p class="notes">Figures that do not depend on a threshold are the same and left out.</p>'
-        + comparison_table(facts, columns, "method-beside")
+        f"<h3>Headline figures {title}</h3>"
+        '<p class="notes">Figures that do not depend on the decision are the same and left out.</p>'
+        + comparison_table(facts, columns, f"method-beside-{block}")
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from medplug.report.facts import ChecklistItem, ReportFacts
 from medplug.report.figures import loss_curves, phases
+from medplug.report.found import found
 from medplug.report.markup import bullets, listing, name, plural, section, table, text, words
 from medplug.report.tables import independence_line
 from medplug.values import SPLITS
@@ -17,10 +18,6 @@ _STATUS = {"filled": "filled from the run", "not recorded": "not recorded", "aut
 
 def data(facts: ReportFacts) -> str:
     """Counts per class and part, what parts may share, findings of the checks, files left out."""
-    findings = [
-        f'<span class="level {text(f["level"])}">{text(f["level"])}</span> {text(f["text"])}'
-        for f in facts.checks.get("findings", ())
-    ]
     several = "<p>An image can carry several labels, or none.</p>" if facts.task == "multilabel" else ""
     counts = _counts_table(facts)
     return section(
@@ -31,7 +28,7 @@ def data(facts: ReportFacts) -> str:
         several + counts if counts else "",
         _parts(facts),
         bullets(text(note) for note in facts.split_notes),
-        f"<h3>What the checks of the data found</h3>{bullets(findings)}" if findings else "",
+        found(facts.checks),
         _skipped(facts.checks.get("skipped", ())),
     )
 

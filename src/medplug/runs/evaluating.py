@@ -11,16 +11,18 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from medplug.config.config import from_assignments
 from medplug.config.settings import EvaluationSettings
 from medplug.contracts.metric import Metric
-from medplug.errors import RunError
+from medplug.errors import RunError, UsageError
 from medplug.evaluation.aggregate import GroupPredictions, by_group
 from medplug.evaluation.analysis import analyse
 from medplug.evaluation.calibration_fit import fit_calibration
 from medplug.evaluation.conformal import fit_conformal
+from medplug.evaluation.costs import cost_matrix
 from medplug.evaluation.decision import DecisionRules
 from medplug.evaluation.intervals import IntervalSettings, units
-from medplug.evaluation.novelty import fit_novelty
+from medplug.evaluation.novelty import fit_novelty, no_novelty
 from medplug.evaluation.scores import score
 from medplug.evaluation.subgroups import chosen_columns
 from medplug.evaluation.tables import write_predictions
@@ -34,6 +36,11 @@ from medplug.seeds import child_seed
 from medplug.values import Predictions, Task
 
 CHANGED = "evaluated_with"  # key of the manifest: settings of the last evaluation that are not those of the run
+_LOST = (
+    "its limits went with decision.json, and come from features of the training images, which only training makes again: until "
+    "then predict flags no image."
+)
+_DECIDING = ("calibration", "thresholds", "target", "beta", "miss_cost", "alarm_cost", "costs", "coverage", "novelty")
 _TRIED = 20  # random samples per class on which metrics are tried
 
 
@@ -128,9 +135,14 @@ def _scores(
     groups = grouped(test, settings)
     if groups is not None:
         figures["groups"] = {**score(groups, metrics, intervals=intervals), "aggregate": settings.aggregate}
+    blocks = {}
     if rules.thresholds is not None and rules.thresholds["skipped"] is None:
-        decided = replace(test, probabilities=rules.decide(test.probabilities).astype(np.float64))
-        figures["thresholds"] = score(decided, of_decisions(test.task, test.classes, metrics), intervals=intervals)
+        blocks["thresholds"] = rules.by_thresholds(test.probabilities)
+    if rules.costs is not None:
+        blocks["costs"] = rules.by_costs(test.probabilities)
+    some = of_decisions(test.task, test.classes, metrics) if blocks else {}
+    for name, decided in blocks.items():
+        figures[name] = score(replace(test, probabilities=decided.astype(np.float64)), some, intervals=intervals)
     return figures
 
 
@@ -188,7 +200,9 @@ def decide(
         )  # fmt: skip
     novelty = None if before is None else before.novelty
     if reference is not None and validation.features is not None and validation.energy is not None:
-        novelty = fit_novelty(reference, validation.features, validation.energy, seed=seed)
+        novelty = fit_novelty(reference, validation.features, validation.energy, groups=found.groups, seed=seed)
+    elif before is None and settings.novelty:
+        novelty = no_novelty(_LOST)
     return DecisionRules(
         found.task,
         found.classes,
@@ -196,7 +210,23 @@ def decide(
         thresholds,
         fit_conformal(found, settings.coverage),
         novelty,
+        cost_matrix(settings.costs, found.classes, found.task),
     )
+
+
+def refuse_rules(settings: Mapping[str, Any], folder: Path) -> None:
+    """That no setting would change, for other data, what a run has decided on its own validation part.
+
+    Raises:
+        UsageError: one would, and would do nothing there.
+    """
+    given = from_assignments(settings).get("evaluation", {})
+    for name in _DECIDING:
+        if name in given:
+            raise UsageError(
+                f"evaluation.{name} is decided on by the run itself, and holds for other data as it is; change it first: "
+                f"medplug evaluate {folder} --set evaluation.{name}=..."
+            )
 
 
 def note_changes(folder: Path, run: EvaluationSettings, used: EvaluationSettings) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from medplug.config.config import Config
 from medplug.contracts.metric import Metric
+from medplug.evaluation.costs import cost_matrix
 from medplug.evaluation.decision import DecisionRules
 from medplug.evaluation.tables import write_predictions
 from medplug.files import read_json
@@ -38,12 +39,14 @@ def evaluate_foreign(
 ) -> dict[str, Any]:
     """Write figures, analyses, tables and the report of bare predictions; returns the content of ``metrics.json``.
 
-    There is no validation part, so that nothing is calibrated and no threshold chosen.
+    There is no validation part, so that nothing is calibrated and no threshold chosen; costs, which need none, decide on
+    the probabilities as they are.
     """
+    costs = cost_matrix(config.evaluation.costs, predictions.classes, predictions.task)
+    rules = DecisionRules(predictions.task, predictions.classes, costs=costs)
     figures = evaluate_into(
         folder, Part(predictions, metadata), metrics, config.evaluation, seed=config.seed,
-        independence=_INDEPENDENCE, rules=DecisionRules(predictions.task, predictions.classes), validation=None,
-        reporter=reporter,
+        independence=_INDEPENDENCE, rules=rules, validation=None, reporter=reporter,
     )  # fmt: skip
     write_predictions(folder / names.PREDICTIONS["test"], predictions)
     facts = ReportFacts(

@@ -17,9 +17,11 @@ def preprocessing(facts: ReportFacts) -> str | None:
     if "size" not in data:
         return None
     edge = "the architecture's own input size" if data["size"] == "none" else f"an edge of {data['size']} pixels"
-    smooth = "" if "antialias" not in data else f" {'with' if data['antialias'] else 'without'} an anti-aliasing filter"
-    by = f" Read by {reader}." if reader else ""
-    return f"Resized to {edge}{smooth}, then normalised by the mean and standard deviation in model.json.{by}"
+    steps = component(facts, "preprocess")
+    return joined([
+        f"Brought to {edge} and the values that the architecture states in model.json" + (f" by {steps}." if steps else "."),
+        f"Read by {reader}." if reader else None,
+    ])  # fmt: skip
 
 
 @answer

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from medplug.evaluation.costs import told_costs
 from medplug.report.answers.telling import answer, component, joined, some, told, trained
 from medplug.report.facts import ReportFacts
 from medplug.report.markup import label, number, percent, plural, words
@@ -116,11 +117,26 @@ def cross_table(facts: ReportFacts) -> str | None:
 @answer
 def output(facts: ReportFacts) -> str | None:
     """What the model gives, and thresholds."""
-    thresholds = facts.analysis.get("thresholds")
-    if not thresholds:
+    thresholds, costs = facts.analysis.get("thresholds"), facts.analysis.get("costs")
+    if not thresholds and not costs:
         return None
     plain = "each label from 0.5 on" if facts.task == "multilabel" else "the most probable class"
-    return joined([f"Probabilities of {', '.join(facts.classes)}; plain decision: {plain}.", _thresholds(thresholds)])
+    return joined([
+        f"Probabilities of {', '.join(facts.classes)}; plain decision: {plain}.",
+        _thresholds(thresholds) if thresholds else None,
+        _costs(costs) if costs else None,
+    ])  # fmt: skip
+
+
+def _costs(costs: Mapping[str, Any]) -> str:
+    """What mistakes cost, the dearest first, and what decisions cost by either rule."""
+    dear = (f"{truth} decided as {decided} {cost:g}" for truth, decided, cost in told_costs(costs["matrix"]))
+    test = costs["test"]
+    return (
+        f"Decisions with the least expected cost, by the {costs['probabilities']} probabilities (costs: {some(dear, 12)}): "
+        f"cost per test image {told(test['least_cost'])}, by the most probable class {told(test['most_probable'])}, difference "
+        f"{told(test['difference'])}."
+    )
 
 
 def _thresholds(thresholds: Mapping[str, Any]) -> str:
@@ -253,8 +269,10 @@ def indeterminate(facts: ReportFacts) -> str | None:
 def poor_inputs(facts: ReportFacts) -> str | None:
     """Inputs unlike the training images."""
     novelty = facts.analysis.get("novelty")
-    if not novelty or novelty.get("skipped"):
+    if not novelty:
         return None
+    if novelty.get("skipped"):
+        return f"medplug predict names images that it cannot read, but flags none as unlike the training images: {novelty['skipped']}"
     test = novelty.get("test")
     seen = f"; of the test images, {test['flagged']:,} of {test['n']:,} were flagged" if test else ""
     return f"medplug predict names images that it cannot read and flags those unlike the training images{seen}."
