@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from medplug.images import MAX_PIXELS, ImageError, load_image
+from medplug.images import MAX_PIXELS, ImageError, file_facts, load_image
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (5, 7), np.uint8)
@@ -65,10 +65,44 @@ def test_of_a_moving_gif_the_first_frame_counts(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_image(path), np.full((5, 7, 1), 40))  # a palette of greys is grey
 
 
-def test_of_many_tiff_pages_the_first_counts(tmp_path: Path) -> None:
-    pages = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
-    path = saved(tmp_path, pages[0], "a.tif", save_all=True, append_images=pages[1:])
+@pytest.mark.parametrize("name", ["a.tif", "a.gif", "a.webp"])
+def test_of_many_pages_the_first_counts_and_the_facts_tell_of_the_others(tmp_path: Path, name: str) -> None:
+    pages = [Image.fromarray(GREY), Image.fromarray(255 - GREY), Image.fromarray(GREY // 2)]
+    options = {"lossless": True} if name == "a.webp" else {}
+    path = saved(tmp_path, pages[0], name, save_all=True, append_images=pages[1:], **options)
     np.testing.assert_array_equal(load_image(path)[..., 0], GREY)
+    assert file_facts(path)["frames"] == 3
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.jpeg", "a.webp", "a.jp2"])
+def test_lossy_formats_come_close(tmp_path: Path, name: str) -> None:
+    smooth = np.add.outer(np.arange(40), np.arange(56))[..., None].repeat(3, -1).astype(np.uint8)
+    read = load_image(saved(tmp_path, Image.fromarray(smooth), name))
+    assert (read.dtype, read.shape) == (np.uint8, (40, 56, 3))
+    np.testing.assert_allclose(read.astype(int), smooth, atol=12)
+
+
+def test_the_facts_of_a_file(tmp_path: Path) -> None:
+    path = saved(tmp_path, Image.fromarray(COLOUR), "a.PNG", format="JPEG", quality=50)
+    facts = file_facts(path)
+    finer = file_facts(saved(tmp_path, Image.fromarray(COLOUR), "b.jpg", quality=95))
+    assert facts.pop("quality") > finer["quality"]
+    assert facts == {
+        "format": "JPEG", "extension": ".png", "mode": "RGB", "bits": 8, "width": 7, "height": 5, "frames": 1,
+        "bytes": path.stat().st_size, "exif": 0,
+    }  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    assert file_facts(saved(tmp_path, Image.fromarray(GREY), "c.jpg", exif=exif))["exif"] == 1
+    path.write_bytes(b"no image")
+    assert file_facts(path) == file_facts(tmp_path / "none.png") == {}
+
+
+@pytest.mark.parametrize(
+    ("mode", "bits"), [("1", 1), ("L", 8), ("P", 8), ("RGB", 8), ("RGBA", 8), ("I;16", 16), ("I", 32), ("F", 32)]
+)
+def test_the_facts_know_the_stored_bits(tmp_path: Path, mode: str, bits: int) -> None:
+    assert file_facts(saved(tmp_path, Image.new(mode, (3, 3)), "a.tif"))["bits"] == bits
 
 
 def test_transparency_is_flattened_on_black(tmp_path: Path) -> None:
@@ -135,70 +169,6 @@ def test_damaged_exif_data_count_as_none(tmp_path: Path, junk: bytes) -> None:
     np.testing.assert_array_equal(load_image(path)[..., 0], grey)
 
 
-# ---------------------------------------------------------------- more than 8 bits
-
-
-@pytest.mark.parametrize("name", ["a.png", "a.tif"])
-def test_grey_of_16_bits_keeps_its_values(tmp_path: Path, name: str) -> None:
-    deep = RNG.integers(0, 65536, (5, 7)).astype(np.uint16)
-    deep[0, 0] = 4096  # one above 12 bits is enough
-    deep = np.maximum(deep, 1)
-    read = load_image(saved(tmp_path, Image.fromarray(deep), name))
-    assert read.dtype == np.uint16
-    np.testing.assert_array_equal(read[..., 0], deep)
-
-
-def test_the_other_byte_order_reads_the_same(tmp_path: Path) -> None:
-    deep = RNG.integers(5000, 65536, (5, 7)).astype(np.uint16)
-    path = saved(tmp_path, Image.frombytes("I;16B", (7, 5), deep.astype(">u2").tobytes()), "a.tif")
-    np.testing.assert_array_equal(load_image(path)[..., 0], deep)
-
-
-def test_12_bits_stored_in_16_fill_the_range(tmp_path: Path) -> None:
-    stored = np.array([[0, 1, 2048, 4095]], np.uint16)
-    read = load_image(saved(tmp_path, Image.fromarray(stored), "a.png"))
-    assert read.dtype == np.uint16
-    np.testing.assert_allclose(read[0, :, 0] / 65535, stored[0] / 4095, atol=1 / 4095 / 16)
-    assert read.max() == 65535
-
-
-def test_8_bits_stored_in_16_come_as_8(tmp_path: Path) -> None:
-    read = load_image(saved(tmp_path, Image.fromarray(GREY.astype(np.uint16)), "a.png"))
-    assert read.dtype == np.uint8
-    np.testing.assert_array_equal(read[..., 0], GREY)
-
-
-def test_32_bit_whole_numbers_within_16_bits_are_kept(tmp_path: Path) -> None:
-    numbers = RNG.integers(0, 65536, (5, 7)).astype(np.int32)
-    numbers[0, 0] = 60000
-    np.testing.assert_array_equal(load_image(saved(tmp_path, Image.fromarray(numbers), "a.tif"))[..., 0], numbers)
-
-
-def test_hounsfield_units_are_scaled_from_their_own_range(tmp_path: Path) -> None:
-    units = np.array([[-1000, 0, 1000]], np.int32)
-    np.testing.assert_array_equal(
-        load_image(saved(tmp_path, Image.fromarray(units), "a.tif"))[0, :, 0], [0, 32768, 65535]
-    )
-
-
-def test_floating_greys(tmp_path: Path) -> None:
-    unit = np.array([[0, 0.25, 0.5]], np.float32)  # not stretched: 0 to 1 is a known range
-    np.testing.assert_array_equal(
-        load_image(saved(tmp_path, Image.fromarray(unit), "a.tif"))[0, :, 0], [0, 16384, 32768]
-    )
-    wild = np.array([[np.nan, -2, 0.5, 3, np.inf]], np.float32)
-    read = load_image(saved(tmp_path, Image.fromarray(wild), "b.tif"))[0, :, 0]
-    np.testing.assert_array_equal(read, [0, 0, 32768, 65535, 65535])
-    constant = np.full((2, 2), -7.5, np.float32)
-    np.testing.assert_array_equal(load_image(saved(tmp_path, Image.fromarray(constant), "c.tif")), np.zeros((2, 2, 1)))
-
-
-def test_no_finite_number_is_an_error(tmp_path: Path) -> None:
-    path = saved(tmp_path, Image.fromarray(np.full((2, 2), np.nan, np.float32)), "a.tif")
-    with pytest.raises(ImageError, match="no finite number"):
-        load_image(path)
-
-
 # ---------------------------------------------------------------- what cannot be read
 
 
@@ -227,22 +197,21 @@ def test_a_missing_file_and_a_folder_are_errors(tmp_path: Path) -> None:
         load_image(tmp_path)
 
 
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that promises a size and holds next to nothing."""
+def png(width: int, height: int, bits: int, colour: int, rows: bytes) -> bytes:
+    """A PNG of rows that begin with their filter byte."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    pixels = zlib.compress(b"\0" * 1000)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("height", [MAX_PIXELS // 10_000 + 1, 17_000, 20_000])
 @pytest.mark.parametrize("strict", [False, True])
 def test_a_decompression_bomb_is_refused_unopened(tmp_path: Path, height: int, strict: bool) -> None:
     path = tmp_path / "bomb.png"
-    path.write_bytes(png_header(10_000, height))
+    path.write_bytes(png(10_000, height, 8, 0, b"\0" * 1000))  # promises a size and holds next to nothing
     with warnings.catch_warnings():
         warnings.simplefilter("error" if strict else "ignore")
         with pytest.raises(ImageError, match="exceed the limit"):

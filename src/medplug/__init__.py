@@ -12,13 +12,25 @@ from medplug.version import __version__ as __version__
 if TYPE_CHECKING:
     from medplug.api import Pipeline as Pipeline
     from medplug.api import build_network as build_network
+    from medplug.api import check as check
     from medplug.api import compare_runs as compare_runs
     from medplug.api import evaluate_predictions as evaluate_predictions
     from medplug.api import load_run as load_run
     from medplug.api import make as make
+    from medplug.api import split as split
     from medplug.runs.run import Run as Run
 
-__all__ = ["Pipeline", "Run", "build_network", "compare_runs", "evaluate_predictions", "load_run", "make"]
+__all__ = [
+    "Pipeline",
+    "Run",
+    "build_network",
+    "check",
+    "compare_runs",
+    "evaluate_predictions",
+    "load_run",
+    "make",
+    "split",
+]
 
 
 def __getattr__(name: str) -> Any:

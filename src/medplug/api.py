@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medplug.config import Config, load_recipe
+from medplug.config import STANDARD, Config, load_recipe
 from medplug.config.config import SECTION_OF, from_assignments
-from medplug.data.arrays import ArrayReader
-from medplug.errors import DataError, UsageError
+from medplug.data.arrays import is_table, reader_of, write_table
+from medplug.errors import UsageError
 from medplug.evaluation.foreign import match
 from medplug.evaluation.scores import named_metrics
 from medplug.evaluation.sheets import LabelTable
@@ -19,13 +20,13 @@ from medplug.model.network import BuiltNetwork, build
 from medplug.pipeline import run_pipeline
 from medplug.plugins.registry import Registry, registry
 from medplug.progress import Reporter, quiet_reporter
-from medplug.runs import folder as names
+from medplug.runs import folder as run_folder
+from medplug.runs.checking import Checked, check_source
 from medplug.runs.comparing import compare_into
 from medplug.runs.foreign import evaluate_foreign
 from medplug.runs.run import Run
+from medplug.runs.splitting import Splits, split_checked
 from medplug.values import Predictions, Task
-
-STANDARD = "standard"  # the name of the default recipe; a plugin ships it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class Pipeline:
     Args:
         recipe: name, or path of a TOML file.
         architecture, reader, loss, explainer: one component each.
-        augmenters, metrics, observers: lists of components.
+        preprocessors, augmenters, metrics, observers: lists of components.
         settings: further keys as on the command line: ``{"training.epochs": 3}``.
         seed: of everything random.
         size: edge of the input in pixels.
@@ -56,6 +57,7 @@ class Pipeline:
     reader: Any = None
     loss: Any = None
     explainer: Any = None
+    preprocessors: Sequence[Any] | None = None
     augmenters: Sequence[Any] | None = None
     metrics: Sequence[Any] | None = None
     observers: Sequence[Any] | None = None
@@ -93,46 +95,57 @@ class Pipeline:
         out: str | Path | None = None,
         resume: bool = False,
         groups: Any = None,
+        splits: Any = None,
+        metadata: Mapping[str, Any] | None = None,
+        names: Sequence[str] | None = None,
+        classes: Sequence[Any] | None = None,
+        site: str = "",
     ) -> Run:
         """Train, evaluate and explain.
 
         Args:
-            data: DATA as on the command line; a sequence of images with ``labels``; or a data frame with a
-                column of image paths (absolute, or below ``reader.image_root``). None takes the recipe's own ``source``.
+            data: DATA as on the command line; arrays or paths of images with ``labels``, as two arguments or a tuple;
+                anything that yields (image or path, label); or a table with a column of image paths (absolute, or below
+                ``reader.image_root``): a data frame, a dictionary of columns, a list of records. None takes the
+                recipe's own ``source``.
             labels: of images in memory, ``[N]`` or ``[N, K]``.
             out: folder of the run; by default a fresh one under ``runs/``.
             resume: go on with the run in ``out``.
-            groups: ``[N]``, for images in memory: images with the same value stay in one split.
+            groups: for images in memory, ``[N]`` or several by name: images with the same value stay in one split.
+            splits, metadata, names, classes, site: for images in memory, as
+                :class:`medplug.data.arrays.ArrayReader` takes them.
         """
         config = self.config()
         registry_ = self.registry()
         if data is None and not config.source:
             raise UsageError("no data: say what to train on; only a recipe with a source of its own runs without")
         data = config.source if data is None else data
-        in_memory = not isinstance(data, (str, Path)) and not hasattr(data, "columns")
-        if not in_memory and (labels is not None or groups is not None):
+        given = {"groups": groups, "splits": splits, "metadata": metadata, "names": names, "classes": classes}
+        given = {name: value for name, value in given.items() if value is not None}
+        table = is_table(data)
+        reader = None
+        if not isinstance(data, (str, Path)) and not table:
+            reader = reader_of(data, labels, site=site, **given)
+        elif labels is not None or given or site:
             raise UsageError(
-                "labels= and groups= belong to images in memory; of a table name the columns: "
+                "labels=, groups= and their like belong to images in memory; of a table name the columns: "
                 "settings={'reader.label_column': …, 'reader.group_column': …}"
             )
-        if in_memory and labels is None:
-            raise DataError("images in memory need labels: fit(images, labels)")
-        folder = names.claim(out, str(data) if isinstance(data, (str, Path)) else "memory", resume)
-        reader = None
-        if isinstance(data, (str, Path)):
-            source: Any = str(data)
-        elif hasattr(data, "columns"):
-            source = _from_frame(data, folder)
+        folder = run_folder.claim(out, str(data) if isinstance(data, (str, Path)) else "memory", resume)
+        if reader is not None:
+            source: Any = ("unregistered:arrays", reader, "arrays")
+        elif table:
+            source = _from_table(data, folder)
             config = config.with_defaults("reader", image_root=str(Path.cwd()))
         else:
-            reader = ArrayReader(data, labels, groups=groups)
-            source = ("unregistered:arrays", reader, "arrays")
+            source = str(data)
         try:
             run_pipeline(config, source, folder, registry_, self.reporter, resume)
         except BaseException:
-            names.discard_empty(folder)
+            run_folder.discard_empty(folder)
             raise
-        return Run(folder, registry_, _instance(self.architecture), reader or _instance(self.reader), config)
+        own = [one for _, one in config.make_all("preprocessor", registry_) if registry_.record_of(one) is None]
+        return Run(folder, registry_, _instance(self.architecture), reader or _instance(self.reader), config, own)
 
     def registry(self) -> Registry:
         """The registry that names are looked up in."""
@@ -144,6 +157,7 @@ class Pipeline:
             "reader": self.reader,
             "loss": self.loss,
             "explainer": self.explainer,
+            "preprocessor": self.preprocessors,
             "augmenter": self.augmenters,
             "metric": self.metrics,
             "observer": self.observers,
@@ -151,10 +165,91 @@ class Pipeline:
 
 
 def load_run(
-    folder: str | Path, *, architecture: Any = None, reader: Any = None, plugins: Registry | None = None
+    folder: str | Path,
+    *,
+    architecture: Any = None,
+    reader: Any = None,
+    preprocessors: Sequence[Any] = (),
+    plugins: Registry | None = None,
 ) -> Run:
-    """Open a finished run; ``architecture`` and ``reader`` only where they were instances of your own unregistered classes."""
-    return Run(folder, registry() if plugins is None else plugins, architecture, reader)
+    """Open a finished run.
+
+    ``architecture``, ``reader`` and ``preprocessors`` only where they were instances of your own unregistered classes.
+    """
+    return Run(folder, registry() if plugins is None else plugins, architecture, reader, preprocessors=preprocessors)
+
+
+def check(
+    data: Any,
+    labels: Any = None,
+    *,
+    recipe: str = STANDARD,
+    settings: Mapping[str, Any] | None = None,
+    plugins: Registry | None = None,
+    reporter: Reporter | None = None,
+    **columns: Any,
+) -> Checked:
+    """Look a data set through without training: what ``medplug check`` does.
+
+    Args:
+        data, labels: as :meth:`Pipeline.fit` takes them.
+        recipe, settings: as in :class:`Pipeline`; the sections of reader, data, checks and split count.
+        plugins: the registry.
+        reporter: shows progress; silent without one.
+        columns: of images in memory (``groups``, ``splits`` …), as :meth:`Pipeline.fit` takes them.
+
+    Returns:
+        The findings, what is left of the samples, and the split that a run would make.
+    """
+    pipeline = Pipeline(recipe=recipe, settings=settings or {}, plugins=plugins)
+    return _checked(data, labels, pipeline, reporter or quiet_reporter(), columns)
+
+
+def split(
+    data: Any,
+    labels: Any = None,
+    *,
+    recipe: str = STANDARD,
+    settings: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    plugins: Registry | None = None,
+    reporter: Reporter | None = None,
+    **columns: Any,
+) -> Splits:
+    """Divide a data set without training: what ``medplug split`` does.
+
+    Args:
+        data, labels: as :meth:`Pipeline.fit` takes them.
+        recipe, settings: as in :class:`Pipeline`; the sections of reader, checks and split count, as in
+            ``{"split.folds": 5}``.
+        seed: of the draw, unless ``split.seed`` is set.
+        plugins: the registry.
+        reporter: shows progress; silent without one.
+        columns: of images in memory (``groups``, ``splits`` …), as :meth:`Pipeline.fit` takes them.
+
+    Returns:
+        Every split that the settings describe: one hold-out set, or all folds; ``write`` keeps them as tables.
+
+    Raises:
+        DataError: the data cannot be used, or not be split in this way.
+    """
+    pipeline = Pipeline(recipe=recipe, settings=settings or {}, seed=seed, plugins=plugins)
+    config = pipeline.config()
+    return split_checked(
+        _checked(data, labels, pipeline, reporter or quiet_reporter(), columns), config.split, config.seed
+    )
+
+
+def _checked(data: Any, labels: Any, pipeline: Pipeline, reporter: Reporter, columns: Mapping[str, Any]) -> Checked:
+    config, registry_ = pipeline.config(), pipeline.registry()
+    if isinstance(data, (str, Path)):
+        return check_source(str(data), config, registry_, reporter)
+    if not is_table(data):
+        source = ("unregistered:arrays", reader_of(data, labels, **columns), "arrays")
+        return check_source(source, config, registry_, reporter)
+    with tempfile.TemporaryDirectory() as folder:
+        config = config.with_defaults("reader", image_root=str(Path.cwd()))
+        return check_source(_from_table(data, Path(folder)), config, registry_, reporter)
 
 
 def evaluate_predictions(
@@ -191,7 +286,7 @@ def evaluate_predictions(
     found, metadata, notes = match(predictions, labels, groups=groups, task=task)
     for note in notes:
         reporter.say(note)
-    folder = names.claim(out, title, False)
+    folder = run_folder.claim(out, title, False)
     config, chosen = _evaluation(found.task, recipe, settings, metrics, plugins)
     return evaluate_foreign(folder, found, metadata, notes, title, chosen, config, reporter)
 
@@ -218,7 +313,7 @@ def compare_runs(
     if len(runs) < 2:
         raise UsageError("a comparison needs at least two runs")
     config, chosen = _evaluation(next(iter(runs.values())).task, recipe, settings, metrics, plugins)
-    return compare_into(names.claim(out, "comparison", False), runs, chosen, config.evaluation, config.seed)
+    return compare_into(run_folder.claim(out, "comparison", False), runs, chosen, config.evaluation, config.seed)
 
 
 def _evaluation(
@@ -285,14 +380,9 @@ def _instance(value: Any) -> Any:
     return None if value is None or isinstance(value, str) else value
 
 
-def _from_frame(frame: Any, folder: Path) -> str:
-    """The frame as a CSV file in the run folder; from there on it is data like any other."""
+def _from_table(table: Any, folder: Path) -> str:
+    """The table as a CSV file in the run folder; from there on it is data like any other."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "data.csv"
-    if hasattr(frame, "write_csv"):  # polars
-        frame.write_csv(path)
-    elif hasattr(frame, "to_csv"):  # pandas
-        frame.to_csv(path, index=False)
-    else:
-        raise DataError(f"{type(frame).__name__} has columns but can be written neither by write_csv nor by to_csv")
+    write_table(table, path)
     return str(path)

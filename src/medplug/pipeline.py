@@ -16,23 +16,26 @@ from typing import Any
 import numpy as np
 
 from medplug.config import Config, to_toml
-from medplug.config.files import parse_recipe
 from medplug.data.batches import Batch, Loader
-from medplug.data.checks import CheckReport, check_data
-from medplug.data.decode import DecodeOptions
+from medplug.data.checks import check_data
+from medplug.data.grouping import with_guessed_groups
+from medplug.data.preprocess import Preprocessors
+from medplug.data.sampling import column_of_weights, make_sampling
 from medplug.data.source import Source, check_classes, read_source
-from medplug.data.split import group_of, make_split, shared_units
-from medplug.data.store import PixelStore, input_shape, open_store
-from medplug.errors import DataError, RunError, UsageError
+from medplug.data.split import group_of, make_split
+from medplug.data.store import input_shape, open_store
+from medplug.errors import DataError, UsageError
+from medplug.evaluation.costs import cost_matrix
 from medplug.evaluation.decision import DecisionRules
 from medplug.evaluation.novelty import REFERENCE_LIMIT
 from medplug.evaluation.scores import named_metrics, score
 from medplug.evaluation.subgroups import chosen_columns
 from medplug.evaluation.tables import RESERVED, write_predictions
 from medplug.explain.select import confident_errors
-from medplug.files import read_json, write_json, write_text
+from medplug.files import write_json, write_text
 from medplug.model.apply import outputs, outputs_function
 from medplug.model.network import BuiltNetwork, build
+from medplug.model.preprocess import check_match
 from medplug.params import parameters
 from medplug.plugins.events import Events
 from medplug.plugins.registry import Registry
@@ -40,15 +43,17 @@ from medplug.progress import Reporter
 from medplug.runs import folder as names
 from medplug.runs.evaluating import Part, decide, evaluate_into, save_rules
 from medplug.runs.explaining import explain_rows, explain_split
-from medplug.runs.manifest import describe_run, now
+from medplug.runs.manifest import now, open_manifest
 from medplug.runs.model import ModelCard, save_model
-from medplug.runs.reporting import split_independence, write_report
+from medplug.runs.prepared import Prepared
+from medplug.runs.reporting import write_report
+from medplug.runs.resume import as_planned
 from medplug.runs.telling import say_data, say_results
 from medplug.seeds import child_seed
 from medplug.train.checkpoint import Checkpoints
 from medplug.train.loop import FitResult, Trainer
 from medplug.train.plan import plan_epochs
-from medplug.values import Index, Predictions, Skipped, Split
+from medplug.values import Predictions, Skipped
 from medplug.version import STARTED
 
 Made = dict[str, list[tuple[str, Any]]]  # (reference, component) by kind
@@ -63,18 +68,6 @@ class RunInfo:
     seed: int
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """The data of a run, ready for training: what is left of the source's index, its pixels, what was found, who goes where."""
-
-    source: Source
-    index: Index
-    store: PixelStore
-    report: CheckReport
-    split: Split
-    decode: DecodeOptions
-
-
 def run_pipeline(
     config: Config, data: Any, folder: Path, registry: Registry, reporter: Reporter, resume: bool = False
 ) -> None:
@@ -86,14 +79,17 @@ def run_pipeline(
     source = read_source(data, config, registry)
     _check_names(source, config)
     made = _make_components(config, source, registry)
-    config, decode = _decode_options(config, made["architecture"][0][1])
-    network = _build(config, source, made, decode, reporter)
-    prepared = _prepare_pixels(config, source, decode, reporter)
+    config, preprocessors = _preprocessors(config, made["preprocessor"], made["architecture"][0][1])
+    network = _build(config, source, made, preprocessors, reporter)
+    prepared = _prepare_pixels(config, source, preprocessors, reporter)
     say_data(prepared.index, prepared.split, prepared.report, source.name, reporter)
-    manifest = _open_manifest(folder, config, prepared, made, registry, resume)
+    reporter.say(f"  split {prepared.split_hash[:12]}, independence of the test part: {prepared.independence['level']}")
+    used = [name for components in made.values() for name, _ in components]
+    manifest = open_manifest(folder, source, config.seed, prepared.report.fingerprint, registry, used, resume)
     if resume:
-        config = _as_planned(folder, config, prepared)
-    _write_data_files(folder, prepared)
+        config = as_planned(folder, config, prepared.index, prepared.split)
+    prepared.write(folder)
+    manifest["split_hash"] = prepared.split_hash
     run = _Run(config, prepared, made, network, folder, reporter, Events(made["observer"]), manifest, resume)
     try:
         run.finish(run.train())
@@ -110,18 +106,24 @@ def run_pipeline(
 
 def prepare(config: Config, data: Any, architecture: Any, registry: Registry, reporter: Reporter) -> Prepared:
     """From DATA to a split, without a network: read, decode once, check, divide."""
-    config, decode = _decode_options(config, architecture)
-    return _prepare_pixels(config, read_source(data, config, registry), decode, reporter)
+    source = read_source(data, config, registry)
+    made = config.make_all("preprocessor", registry, source.index.task)
+    config, preprocessors = _preprocessors(config, made, architecture)
+    return _prepare_pixels(config, source, preprocessors, reporter)
 
 
-def _prepare_pixels(config: Config, source: Source, decode: DecodeOptions, reporter: Reporter) -> Prepared:
+def _prepare_pixels(config: Config, source: Source, preprocessors: Preprocessors, reporter: Reporter) -> Prepared:
     store = open_store(
-        source.reader, source.name, source.index.uris, decode, config.data.threads, reporter, source.argument
-    )
-    index, store, report = check_data(source.index, store, config.checks)
+        source.reader, source.name, source.index.uris, preprocessors.decode, config.data.threads, reporter,
+        source.argument,
+    )  # fmt: skip
+    guessed = with_guessed_groups(source.index, config.split)
+    index, kept, report = check_data(guessed, store.facts, store.thumbs, config.checks)
+    store = store.select(kept)
     check_classes(index, f"{source.typed}{_left_out(report.skipped)}")
-    split = make_split(index, report.identical, config.split, config.seed)
-    return Prepared(source, index, store, report, split, decode)
+    keys = tuple(fact.pixels for fact in store.facts)
+    split = make_split(index, report.alike, keys, config.split, config.seed)
+    return Prepared(source, index, store, report, split, preprocessors)
 
 
 def _check_names(source: Source, config: Config) -> None:
@@ -133,6 +135,9 @@ def _check_names(source: Source, config: Config) -> None:
             "medplug adds to predictions; rename it"
         )
     chosen_columns(source.index.metadata, config.evaluation.subgroups)
+    if config.training.sampling_column is not None:
+        column_of_weights(source.index, config.training.sampling_column)
+    cost_matrix(config.evaluation.costs, source.index.classes, source.index.task)
 
 
 def _left_out(skipped: Sequence[Skipped]) -> str:
@@ -142,16 +147,15 @@ def _left_out(skipped: Sequence[Skipped]) -> str:
     return f", with {len(skipped)} files left out, such as {few}"
 
 
-def _decode_options(config: Config, architecture: Any) -> tuple[Config, DecodeOptions]:
-    preprocessing = architecture.preprocessing
-    size = config.data.size or preprocessing.size
-    decode = DecodeOptions(size, preprocessing.channels, config.data.antialias)
-    return replace(config, data=replace(config.data, size=size)), decode
+def _preprocessors(config: Config, made: Sequence[tuple[str, Any]], architecture: Any) -> tuple[Config, Preprocessors]:
+    size = config.data.size or architecture.preprocessing.size
+    chain = Preprocessors(tuple(made), replace(architecture.preprocessing, size=size))
+    return replace(config, data=replace(config.data, size=size)), chain
 
 
 def _make_components(config: Config, source: Source, registry: Registry) -> Made:
     task = source.index.task
-    kinds = ("augmenter", "architecture", "loss", "metric", "explainer", "observer")
+    kinds = ("preprocessor", "augmenter", "architecture", "loss", "metric", "explainer", "observer")
     made: Made = {kind: config.make_all(kind, registry, task) for kind in kinds}
     for kind in ("architecture", "loss", "explainer"):
         made[kind] = [config.make(kind, registry, task)]
@@ -162,61 +166,19 @@ def _make_components(config: Config, source: Source, registry: Registry) -> Made
     return {"reader": [(source.name, source.reader)], **made}
 
 
-def _build(config: Config, source: Source, made: Made, decode: DecodeOptions, reporter: Reporter) -> BuiltNetwork:
+def _build(
+    config: Config, source: Source, made: Made, preprocessors: Preprocessors, reporter: Reporter
+) -> BuiltNetwork:
     name, architecture = made["architecture"][0]
-    shape = input_shape(source.reader, source.index.uris, decode)
+    spatial = len(input_shape(source.reader, source.index.uris, preprocessors.decode)) - 1
+    shape = preprocessors.input_shape(spatial)
     reporter.say(f"building {name} for an input of {' x '.join(map(str, shape))}")
     network = build(architecture, shape, len(source.index.classes), child_seed(config.seed, "network"))
     if network.loaded:
+        check_match(preprocessors, spatial, config.data.mismatch, reporter)
         left = f"; new: {', '.join(network.left_out)}" if network.left_out else ""
         reporter.say(f"  {network.loaded} arrays of pretrained weights{left}")
-    return network
-
-
-def _write_data_files(folder: Path, prepared: Prepared) -> None:
-    proof = shared_units(prepared.index, prepared.split, prepared.report.identical)
-    notes = {"split_notes": list(prepared.split.notes), "shared_between_parts": proof}
-    write_json(folder / names.CHECKS, {**prepared.report.to_json(), **notes})
-    pixels = [fact.pixels for fact in prepared.store.facts]
-    names.write_split(folder / names.SPLIT, prepared.index, prepared.split, pixels)
-
-
-def _as_planned(folder: Path, config: Config, prepared: Prepared) -> Config:
-    """The configuration with the epochs that the run had planned.
-
-    Raises:
-        RunError: the split is another one, so that training images would be tested, or training has other settings.
-    """
-    if not (folder / names.CONFIG).exists():
-        return config
-    stored = names.read_split(folder / names.SPLIT, prepared.index.classes)
-    now_parts = dict(zip(prepared.index.samples, prepared.split.names(len(prepared.index)), strict=True))
-    if dict(zip(stored.samples, stored.parts, strict=True)) != now_parts:
-        raise RunError(f"{folder} was started on another split (seed, groups or given parts have changed); start anew")
-    path = folder / names.CONFIG
-    planned = Config.from_layers(parse_recipe(path.read_text("utf-8"), str(path))).training
-    epochs = {"epochs": planned.epochs, "frozen_epochs": planned.frozen_epochs}
-    if replace(config.training, **epochs) != planned:
-        raise RunError(f"{folder} was started with other training settings, see {path}; start anew in another folder")
-    return replace(config, training=planned)
-
-
-def _open_manifest(
-    folder: Path, config: Config, prepared: Prepared, made: Made, registry: Registry, resume: bool
-) -> dict[str, Any]:
-    used = [name for components in made.values() for name, _ in components]
-    source = prepared.source
-    manifest = describe_run(
-        source.typed, source.argument, source.name, config.seed, prepared.report.fingerprint, registry, used
-    )
-    stored = folder / names.MANIFEST
-    if resume and stored.exists():
-        before = read_json(stored)
-        if before["data_fingerprint"] != manifest["data_fingerprint"]:
-            raise RunError(f"{folder} was started on other data (images or labels have changed); start anew elsewhere")
-        kept = {k: before[k] for k in ("started", "plan", "budget_minutes") if k in before}
-        manifest = {**manifest, **kept, "resumed": now()}
-    return manifest
+    return network.within(preprocessors)
 
 
 # ---------------------------------------------------------------- training and after
@@ -260,13 +222,15 @@ class _Run:
         batch = min(self.config.training.batch_size, len(split.train))
         begun = self.resume and (self.folder / names.CONFIG).exists()
         budget = None if begun else self.config.budget
+        sampling = make_sampling(self.config.training, index, split.train)
+        train = Loader(store, index.targets, split.train, batch, child_seed(seed, "data"), sampling)
         return Trainer(
             network=self.network,
-            train=Loader(store, index.targets, split.train, batch, child_seed(seed, "data")),
+            train=train,
             validation=Loader(store, index.targets, split.validation, batch),
             augmenters=tuple(c for _, c in self.made["augmenter"]),
             loss=self.made["loss"][0][1],
-            class_counts=index.take(split.train).class_counts(),
+            class_counts=train.class_counts(),
             task=index.task,
             settings=self.config.training,
             seed=seed,
@@ -311,7 +275,7 @@ class _Run:
         metrics = named_metrics(self.made["metric"])
         figures = evaluate_into(
             self.folder, test, metrics, self.config.evaluation, seed=self.config.seed, rules=rules,
-            independence=split_independence(self.prepared.index, self.config), validation=validation,
+            independence=self.prepared.independence, validation=validation,
             reporter=self.reporter,
         )  # fmt: skip
         self.events.emit("evaluated", run=self.info, split="test", metrics=figures["test"])
@@ -325,7 +289,7 @@ class _Run:
     def _predict(self, part: str, forward: Any) -> Part:
         index, rows = self.prepared.index, self.prepared.split.part(part)
         found = outputs(forward, self._batches(rows), index.task)
-        groups = group_of(index, self.config.split.groups != "none")
+        groups = group_of(index, self.config.split.groups)
         predictions = Predictions(
             tuple(index.samples[r] for r in rows),
             found.probabilities,
@@ -361,7 +325,7 @@ class _Run:
             self.config.rendering, self.prepared.source.reader, self.prepared.index, self.prepared.store,
             self.prepared.split, test,
         )  # fmt: skip
-        how = (self.network, self.made["explainer"][0], self.config.seed)
+        how = (self.network, self.made["explainer"][0], self.config.seed, self.reporter.warn)
         explain_split(self.folder, *shared, *how)
         wrong = confident_errors(test, self.config.rendering.errors)
         explain_rows(self.folder / names.ERRORS, *shared, wrong, *how)
@@ -374,10 +338,9 @@ class _Run:
             parameters=parameters(architecture),
             classes=self.prepared.index.classes,
             task=self.prepared.index.task,
-            decode=self.prepared.decode,
+            preprocessing=self.prepared.preprocessors.target,
+            preprocessors=tuple(self.prepared.preprocessors.to_json()),
             spatial=len(self.prepared.store.images.shape) - 2,
-            mean=tuple(self.network.preprocessing.mean),
-            std=tuple(self.network.preprocessing.std),
             reader=source.name,
             reader_parameters=parameters(source.reader),
             tested_epoch=result.tested_epoch,

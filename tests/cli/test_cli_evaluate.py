@@ -173,7 +173,10 @@ def test_every_key_of_an_evaluation_is_documented(runs: list[str], files: Any, p
     text = (Path(__file__).parents[2] / "docs" / "files.md").read_text("utf-8")
     told = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]+`", text))))
     out = files["folder"] / "out"
-    assert main(["evaluate", *files["words"], "--groups", "patient", "--out", str(out), *QUICK, *plugin]) == 0
+    costs = ["--set", "evaluation.costs=mole -> * = 10"]
+    words = [*files["words"], "--groups", "patient", "--out", str(out), *costs]
+    assert main(["evaluate", *words, *QUICK, *plugin]) == 0
+    assert "costs" in json.loads((out / "analysis.json").read_text())
     names = {"simple_accuracy", "simple_auc", "class0", "class1", "class2", "mole", "naevus", "wart", "sex"}
     for folder in (Path(runs[1]), out):
         for name in ("metrics.json", "analysis.json", "decision.json"):

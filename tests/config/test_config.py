@@ -32,14 +32,15 @@ def test_a_kind_is_found_by_all_its_names(word, fakes, base):
 
 def test_text_is_read_by_the_type_of_its_field(fakes, base):
     settings = {
-        "data.antialias": "off",
+        "preprocess.fit.antialias": "off",
         "data.size": "none",
         "training.learning_rate": "1e-3",
         "split.given": "pool",
         "reader.samples": "12",
     }
     config = Config.from_layers(base, from_assignments(settings))
-    assert (config.data.antialias, config.data.size, config.training.learning_rate, config.split.given) == (
+    fit = dict(config.make_all("preprocessor", fakes))["fakes:fit"]
+    assert (fit.antialias, config.data.size, config.training.learning_rate, config.split.given) == (
         False,
         None,
         1e-3,

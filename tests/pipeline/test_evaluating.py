@@ -171,7 +171,15 @@ def test_a_run_without_decisions_gets_them_again_as_the_message_says(run, rng):
         opened.write_report()
     opened.evaluate()
     after = json.loads((run.folder / names.DECISION).read_text())
-    assert after == before | {"novelty": None}  # which needs the training images
+    novelty = after.pop("novelty")  # which needs the training images
+    before.pop("novelty")
+    assert after == before
+    assert "predict flags no image" in novelty["skipped"]
+    assert json.loads((run.folder / names.ANALYSIS).read_text())["novelty"]["skipped"] == novelty["skipped"]
+    for _ in range(2):  # and so it stays when the run is evaluated again
+        assert f"Nothing is flagged: {novelty['skipped']}" in (run.folder / names.REPORT).read_text()
+        assert "flags none as unlike the training images" in (run.folder / names.CARD).read_text()
+        load_run(run.folder, plugins=run._registry).evaluate()
     found = opened.predict([rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)])
     assert "medplug:decision" in found.columns
     assert "medplug:unlike_training" not in found.columns

@@ -218,7 +218,7 @@ def test_resume_refuses_other_data(pipeline, tmp_path):
         ({"reader.classes": 1}, "at least two classes"),
         ({"task": "multiclass", "reader.task": "multilabel"}, "several; leave task out"),
         ({"loss.use": "simple_binary_cross_entropy"}, "is for multilabel tasks"),
-        ({"reader.samples": 3}, "would be empty"),
+        ({"reader.samples": 3}, "3 images are too few"),
     ],
 )
 def test_unusable_data_are_told(pipeline, tmp_path, settings, words):
@@ -284,9 +284,17 @@ def test_one_array_is_one_image(pipeline, tmp_path, rng):
 
 
 def test_labels_or_groups_beside_a_path_are_refused(pipeline, tmp_path):
+    for columns in ({"groups": np.arange(2)}, {"labels": [0, 1]}, {"site": "hospital"}, {"names": ["a"]}):
+        with pytest.raises(UsageError, match="belong to images in memory"):
+            pipeline().fit("memory", out=tmp_path / "run", **columns)
     with pytest.raises(UsageError, match="belong to images in memory"):
-        pipeline().fit("memory", out=tmp_path / "run", groups=[1, 2])
-    with pytest.raises(DataError, match="paths are no images"):
+        pipeline().fit({"image": ["a.png"], "label": ["x"]}, out=tmp_path / "run", groups=[1])
+    with pytest.raises(TypeError, match="spilts"):
+        pipeline().fit(np.zeros((2, 4, 4), np.uint8), [0, 1], spilts=["train", "test"])
+
+
+def test_paths_that_are_not_there_are_told(pipeline, tmp_path):
+    with pytest.raises(DataError, match=r"a.png \(the file does not exist\)"):
         pipeline().fit(["a.png", "b.png"], [0, 1], out=tmp_path / "run")
 
 

@@ -150,7 +150,7 @@ def test_antialias_changes_the_pixels(pipeline, fakes, quiet):
         config = pipeline(settings={"reader.size": 40, "data.size": 16, **settings}).config()
         return np.asarray(prepare(config, "memory", TinyNet(), fakes, quiet).store.take(np.arange(20)), float)
 
-    smooth, plain = (images(**{"data.antialias": option}) for option in (True, False))
+    smooth, plain = (images(**{"preprocess.fit.antialias": option}) for option in (True, False))
     np.testing.assert_array_equal(smooth, images())
     assert plain.std() > 1.1 * smooth.std()  # without a filter the noise is not averaged
 

@@ -248,7 +248,7 @@ def test_the_fakes_know_nothing_of_installed_plugins() -> None:
     assert not registry.problems
     assert {r.distribution for r in registry.components()} == {"fakes"}
     assert {r.kind for r in registry.components()} == {
-        "reader", "augmenter", "architecture", "loss", "metric", "explainer", "observer", "recipe"
+        "reader", "preprocessor", "augmenter", "architecture", "loss", "metric", "explainer", "observer", "recipe"
     }  # fmt: skip
 
 

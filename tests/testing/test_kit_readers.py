@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medplug.plugins import DataError, ImageError, Index, component
+from medplug.plugins import DataError, ImageError, Index, Skipped, component
 from medplug.testing import ConformanceError, check_component
 from medplug.testing.fakes import Memory
 
@@ -158,7 +158,104 @@ class IndexIsATuple(Memory):
         return index.samples, index.targets
 
 
+@component
+class NarrowDepth(Memory):
+    """Hands 12-bit data over as uint16, without scaling."""
+
+    def load(self, uri: str) -> np.ndarray:
+        return Memory(pixels="uint16").load(uri) >> 4
+
+
+@component
+class NoReason(Memory):
+    """Leaves something out without a word."""
+
+    def index(self, source: str) -> Index:
+        return replace(Memory().index(source), skipped=(Skipped("x.png", " "),))
+
+
+@component
+class SilentGuess(Memory):
+    """Guesses groups and does not say so."""
+
+    def index(self, source: str) -> Index:
+        return replace(Memory(group_size=3).index(source), notes=(), guessed=("patient",))
+
+
+@component
+class UnstableSite(Memory):
+    """Names the site now and then."""
+
+    def index(self, source: str) -> Index:
+        TURNS.append("")
+        return replace(Memory(group_size=3).index(source), site="patient" if len(TURNS) % 2 else "")
+
+
+TURNS: list[str] = []
+
+
+@component
+class GoodExtras(Memory):
+    """Has both optional methods."""
+
+    def facts(self, uri: str) -> dict[str, Any]:
+        return {"length": len(uri)}
+
+    def unlabelled(self, source: str) -> Index:
+        index = self.index(source)
+        return replace(index, targets=np.zeros((len(index), 0)), classes=(), task="multilabel")
+
+
+@component
+class ArrayFacts(GoodExtras):
+    """Tells an array."""
+
+    def facts(self, uri: str) -> dict[str, Any]:
+        return {"mean": np.zeros(3)}
+
+
+@component
+class RandomFacts(GoodExtras):
+    """Tells something else each time."""
+
+    def facts(self, uri: str) -> dict[str, Any]:
+        return {"luck": random.random()}
+
+
+@component
+class RaisingFacts(GoodExtras):
+    """Trusts that the uri is one of its own."""
+
+    def facts(self, uri: str) -> dict[str, Any]:
+        return {"seed": int(uri.partition(":")[0])}
+
+
+@component
+class UnlabelledWithLabels(GoodExtras):
+    """Keeps the labels."""
+
+    def unlabelled(self, source: str) -> Index:
+        return self.index(source)
+
+
+@component
+class UnlabelledOnlySome(GoodExtras):
+    """Forgets an image."""
+
+    def unlabelled(self, source: str) -> Index:
+        return GoodExtras().unlabelled(source).take(np.arange(1, 60))
+
+
 MUTANTS = [
+    (NarrowDepth, "loads_pixels"),
+    (NoReason, "columns_are_told"),
+    (SilentGuess, "columns_are_told"),
+    (UnstableSite, "index_is_stable"),
+    (ArrayFacts, "facts_are_plain"),
+    (RandomFacts, "facts_are_plain"),
+    (RaisingFacts, "facts_are_plain"),
+    (UnlabelledWithLabels, "unlabelled_covers_the_index"),
+    (UnlabelledOnlySome, "unlabelled_covers_the_index"),
     (UnstableOrder, "index_is_stable"),
     (DuplicateNames, "index_is_sound"),
     (DuplicateClasses, "index_is_sound"),
@@ -195,7 +292,11 @@ def test_a_broken_reader_fails(mutant: type, check: str) -> None:
 def test_a_correct_reader_passes(reader: Memory) -> None:
     report = check_component(reader, source="memory")
     assert report.ok
-    assert not report.skipped
+    assert report.skipped == ("facts_are_plain", "unlabelled_covers_the_index")  # methods that a reader need not have
+
+
+def test_a_reader_with_all_methods_passes_every_check() -> None:
+    assert not check_component(GoodExtras, source="memory").skipped
 
 
 def test_a_reader_without_test_data_is_not_passed_silently() -> None:

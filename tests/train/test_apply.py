@@ -9,7 +9,7 @@ from medplug.data.batches import Loader
 from medplug.data.store import PixelStore
 from medplug.errors import ContractError
 from medplug.model.apply import divisor, explain_function, in_parts, predict
-from medplug.model.network import build, standardise
+from medplug.model.network import build
 from medplug.testing.fakes import InputGradient, TinyNet
 
 
@@ -37,7 +37,7 @@ def test_predictions_are_those_of_one_image_at_a_time(rng, task):
     assert found.shape == (11, 3)
     activation = jax.nn.softmax if task == "multiclass" else jax.nn.sigmoid
     for image, row in zip(images, found, strict=True):
-        x = standardise(jnp.asarray(image[None], jnp.float32) / 255, network.preprocessing)
+        x = network.preprocessing.standardise(jnp.asarray(image[None], jnp.float32) / 255)
         np.testing.assert_allclose(row, activation(network(x))[0], rtol=1e-5, atol=1e-7)
 
 

@@ -11,7 +11,7 @@ from flax import nnx
 
 from medplug.config.settings import TrainingSettings
 from medplug.errors import ContractError
-from medplug.model.network import build, standardise
+from medplug.model.network import build
 from medplug.testing.fakes import Mirror, SimpleCrossEntropy, TinyNet
 from medplug.train.state import from_leaves, merge, split_network, to_leaves, write_back
 from medplug.train.step import (
@@ -28,9 +28,7 @@ def setup(augmenters=(), dropout=0.0, **settings):
     settings = TrainingSettings(**settings)
     network = build(TinyNet(dropout=dropout), (16, 16, 1), 3, seed=0)
     modes, state = split_network(network, settings.batch_norm)
-    objective = Objective(
-        modes, network.preprocessing, augmenters, SimpleCrossEntropy(), jnp.ones((3, 2)), "multiclass"
-    )
+    objective = Objective(modes, network.prepare, augmenters, SimpleCrossEntropy(), jnp.ones((3, 2)), "multiclass")
     return network, settings, objective, state
 
 
@@ -80,7 +78,7 @@ def test_one_step_is_the_step_that_optax_takes(batch):
     module.eval()
 
     def objective_by_hand(module):
-        logits = module(standardise(jnp.asarray(batch[0]) / 255.0, network.preprocessing))
+        logits = module(network.preprocessing.standardise(jnp.asarray(batch[0]) / 255.0))
         return optax.softmax_cross_entropy(logits, batch[1]).mean()
 
     by_hand, grads = nnx.jit(nnx.value_and_grad(objective_by_hand))(module)

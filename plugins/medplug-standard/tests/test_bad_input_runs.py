@@ -121,7 +121,7 @@ def test_a_folder_that_is_no_run(cli: Run, finished: Path, data: Path, tmp_path:
     [
         ("model.json", b"{ half", "model.json is damaged"),
         ("model.json", b"[1, 2]", "model.json is damaged"),
-        ("model.json", b'{"format": 1}', "model.json is damaged"),
+        ("model.json", b'{"format": 2}', "model.json is damaged"),
         ("model.json", b"\xff\xfe\x00", "model.json is damaged"),
         ("model.json", b'{"format": 99, "medplug": "9.9"}', "written by another version of medplug (9.9)"),
         ("weights.safetensors", b"no weights", "weights.safetensors cannot be read"),

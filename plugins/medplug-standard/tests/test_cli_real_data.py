@@ -174,7 +174,7 @@ def test_a_group_column_is_never_torn_apart(cli: Run, images: Path) -> None:
     assert all(len(found) == 1 for found in parts.values())
     assert "groups" in check_run(images / "run")["macro"]["roc_auc"]["method"]
     shared = json.loads((images / "run" / "checks.json").read_text("utf-8"))["shared_between_parts"]
-    assert shared == {"who": 0, "identical pictures": 0}
+    assert shared == {"who": 0, "duplicate clusters": 0}
 
 
 def test_a_given_split_is_kept_or_pooled(cli: Run, images: Path) -> None:
@@ -332,13 +332,13 @@ def test_xray_patients_of_the_test_part_leave_training(prepared: Any) -> None:
     }
     assert len(expected) == 988
     assert parts_of(found) == expected
-    assert "24 given train/validation images share a group" in found.split.notes[0]
+    assert "24 given train images share a group" in found.split.notes[0]
     check_groups(found, "patient", 569)
 
 
 @real
 def test_mri_training_images_with_a_copy_in_the_test_part_leave_training(prepared: Any) -> None:
-    found = prepared(real_set("mri"), SMALL)
+    found = prepared(real_set("mri"), {**SMALL, "checks.near": "report"})
     assert len(found.index) == 930
     assert "Testing/meningioma/.ipynb_checkpoints/" in {s.name for s in found.report.skipped}
     assert found.index.classes == ("glioma", "meningioma", "notumor", "pituitary")

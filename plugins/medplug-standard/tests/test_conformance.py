@@ -31,9 +31,26 @@ def table(folder: Path) -> str:
     return str(path)
 
 
+def labels_as_json(folder: Path) -> str:
+    for number in range(4):
+        picture(folder / f"{number:03d}.png", number)
+    path = folder / "labels.json"
+    path.write_text('{"000": "a", "001": "b", "002": "a", "003": null}')
+    return str(path)
+
+
+def arrays(folder: Path) -> str:
+    images = np.arange(5, dtype=np.uint8)[:, None, None] * np.full((5, 8, 9), 20, np.uint8)
+    path = folder / "set.npz"
+    np.savez_compressed(path, images=images, labels=[0, 1, 0, 1, 1], patient_id=["a", "a", "b", "c", "c"])
+    return str(path)
+
+
 FIXTURES: dict[str, dict[str, Any]] = {
     "reader/folder": {"source": class_folders},
     "reader/csv": {"source": table},
+    "reader/json": {"source": labels_as_json},
+    "reader/arrays": {"source": arrays},
     "reader/phantoms": {"source": "12", "named_only": True},
 }
 

@@ -11,8 +11,9 @@ from PIL import Image
 
 from medplug.plugins import DataError, Index
 from medplug.testing import check_component
-from medplug_standard.readers.columns import NEVER_LABELS, normalised
-from medplug_standard.readers.table import Csv, sorted_classes
+from medplug_standard.readers.names import NEVER_LABELS, normalised
+from medplug_standard.readers.table import Csv
+from medplug_standard.readers.tablelabels import sorted_classes
 
 
 def put(root: Path, *names: str) -> None:
@@ -64,6 +65,7 @@ def test_paths_and_labels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(index.metadata["age"], [7, np.nan, 9])
     assert index.metadata["site"].tolist() == ["l", "r", "r"]
     assert index.notes == (
+        "the table: utf-8, separator ',', columns named in row 1 (guessed)",
         "images from column 'image' (guessed), beside the table (guessed)",
         "label from column 'label' (guessed by its name)",
     )
@@ -82,7 +84,7 @@ def test_ids_in_a_subfolder_like_dermatoscopy(tmp_path: Path) -> None:
     assert list(index.groups) == ["lesion_id"]
     assert index.groups["lesion_id"].tolist() == [f"L{k // 2}" for k in range(12)]
     assert (
-        index.notes[0] == "images from column 'image_id' (guessed), in folder images/ (guessed): ids without extension"
+        index.notes[1] == "images from column 'image_id' (guessed), in folder images/ (guessed): ids without extension"
     )
 
 
@@ -100,7 +102,7 @@ def test_whole_numbers_and_numeric_labels_like_microscopy(tmp_path: Path) -> Non
     assert index.classes == ("0", "5", "10")  # as numbers
     assert index.samples[0] == "001.png"
     assert index.label_text(0) == "5"
-    assert "'image ID'" in index.notes[0]  # and not the labels, which are names of files as well
+    assert "'image ID'" in index.notes[1]  # and not the labels, which are names of files as well
 
 
 def test_one_hot_columns(tmp_path: Path) -> None:
@@ -187,7 +189,7 @@ def test_a_label_is_guessed_by_few_values_where_no_name_helps(tmp_path: Path) ->
     lines = [f"{i}.png,{i % 2},{'rs'[i % 2]},{i % 3},{i * 7}" for i in range(12)]
     index = Csv().index(table(tmp_path, rows("file,sex,dx_type,birads,score", *lines)))
     assert index.classes == ("0", "1", "2")
-    assert index.notes[1] == "label from column 'birads' (guessed by its few values)"
+    assert index.notes[2] == "label from column 'birads' (guessed by its few values)"
 
 
 @pytest.mark.parametrize(
@@ -209,14 +211,6 @@ def test_a_column_of_masks_is_no_rival(tmp_path: Path) -> None:
     assert index.samples[0] == "images/0.png"
 
 
-def test_two_columns_of_images_are_refused_unless_one_is_named(tmp_path: Path) -> None:
-    put(tmp_path, *(f"images/{i}_{side}.jpg" for i in range(4) for side in ("left", "right")))
-    lines = [f"{i},{i}_left.jpg,{i}_right.jpg,{i % 2}" for i in range(4)]
-    source = table(tmp_path, rows("ID,Left-Fundus,Right-Fundus,label", *lines))
-    refused(source, "two columns name different image files: 'Left-Fundus' and 'Right-Fundus'")
-    assert Csv(image_column="Right-Fundus").index(source).samples[0] == "0_right.jpg"
-
-
 def test_classes_sort_as_numbers_only_if_all_are() -> None:
     assert sorted_classes({"10", "9", "-1", "1.5"}) == ("-1", "1.5", "9", "10")
     assert sorted_classes({"10", "9", "x"}) == ("10", "9", "x")
@@ -234,7 +228,9 @@ def test_a_missing_column_is_named_with_the_nearest(tmp_path: Path) -> None:
         label_column="Lable",
     )
     refused(source, "reader.image_column: no column 'file'", image_column="file")
-    refused(source, "one column is wanted", image_column="image,label")
+    refused(source, "reader.split_column: one column is wanted", split_column="image,label")
+    refused(source, "reader.site_column: one column is wanted", site_column="image,label")
+    refused(source, "no cell of column 'label' leads to a file", image_column="image,label")
     refused(source, "named twice", label_column="age,age")
 
 

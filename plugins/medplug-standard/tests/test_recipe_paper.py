@@ -30,15 +30,20 @@ from medplug_standard.readers.table import Csv
 
 # What the notebooks and AUCMEDI 0.7.1 did. Whoever adds a setting has to say here what they did about it.
 SETTINGS: dict[str, dict[str, Any]] = {
-    "data": {"size": 224, "antialias": False, "threads": 4},
-    "checks": {"strict": False, "duplicates": "ignore", "conflicts": "keep"},
+    "data": {"size": 224, "mismatch": "error", "threads": 4},
+    "checks": {
+        "strict": False, "unreadable": "leave_out", "constant": "keep", "two_valued": "keep", "duplicates": "ignore",
+        "conflicts": "keep", "near": "report", "near_correlation": 0.995, "classes": "report", "groups": "report",
+        "shortcut": "report", "leaks": "report",
+    },
     "split": {
         "method": "aucmedi", "train": 0.7, "validation": 0.1, "test": 0.2, "seed": 341,
-        "groups": "none", "given": "pool",
+        "groups": "none", "given": "pool", "file": None, "folds": 0, "fold": 1, "leave_out": None, "inner_folds": 0,
+        "inner_fold": 1, "repeats": 1, "repeat": 1,
     },
     "training": {
         "frozen_epochs": 10, "epochs": 500, "batch_size": 32, "micro_batch": None, "last_batch": "keep",
-        "shuffle": "batches", "augment_validation": True,
+        "shuffle": "batches", "sampling": "uniform", "sampling_column": None, "augment_validation": True,
         "optimizer": "adam", "epsilon": 1e-7, "weight_decay": 0.0, "gradient_clip": 0.0,
         "frozen_learning_rate": 1e-4, "learning_rate": 1e-5, "schedule": "constant", "warmup": 0.0,
         "batch_norm": "batch", "early_stopping": 12, "tested_weights": "last",
@@ -46,7 +51,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "evaluation": {
         "resamples": 1000, "confidence": 0.95, "calibration": "auto", "thresholds": "youden", "target": 0.9, "beta": 1.0,
-        "miss_cost": 1.0, "alarm_cost": 1.0, "coverage": 0.9, "novelty": True, "prevalences": (0.01, 0.1, 0.5),
+        "miss_cost": 1.0, "alarm_cost": 1.0, "costs": (), "coverage": 0.9, "novelty": True, "prevalences": (0.01, 0.1, 0.5),
         "subgroups": ("all",), "aggregate": "mean",
     },
     "rendering": {
@@ -54,6 +59,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "colormap": "jet", "alpha": 0.4, "constant_alpha": True,
     },
 }  # fmt: skip
+PREPROCESS: dict[str, Any] = {
+    "use": ["channels", "resize", "standardize"],
+    "channels": {"colour": "keep"},
+    "resize": {"mode": "stretch", "antialias": False, "border": "constant", "value": 0.0},
+    "standardize": {"mode": "architecture", "per_channel": False},
+}
 AUGMENT: dict[str, Any] = {
     "use": ["flip", "rotate90", "brightness", "contrast", "saturation", "hue", "scale"],
     "flip": {"p": 0.5},
@@ -80,7 +91,7 @@ EXPLAINERS = {
 def resolved(task: str, **options: Any) -> dict[str, Any]:
     """All of the recipe as a run would write it down, names without their distribution."""
     config = medplug.Pipeline(recipe="paper", **options).config()
-    kinds = ("augmenter", "loss", "metric", "explainer")
+    kinds = ("preprocessor", "augmenter", "loss", "metric", "explainer")
     tree = config.to_tree({kind: config.make_all(kind, registry(), task) for kind in kinds})
     for section in tree.values():
         if isinstance(section, dict) and "use" in section:
@@ -95,6 +106,7 @@ def test_the_constants_are_those_of_the_notebooks(task: str) -> None:
     tree = resolved(task)
     settings = {name: section for name, section in tree.items() if isinstance(section, dict) and "use" not in section}
     assert settings == SETTINGS
+    assert tree["preprocess"] == PREPROCESS
     assert tree["augment"] == AUGMENT
     assert tree["metric"] == {"use": METRICS}
     assert tree["loss"] == LOSSES[task]

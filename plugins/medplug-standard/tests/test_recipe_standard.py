@@ -41,7 +41,7 @@ def test_every_setting_is_stated(recipe: str) -> None:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_kind_of_component_is_chosen(recipe: str) -> None:
     written = file_of(recipe)
-    for section in ("reader", "augment", "architecture", "loss", "metric", "explainer"):
+    for section in ("reader", "preprocess", "augment", "architecture", "loss", "metric", "explainer"):
         assert written[section]["use"], section
 
 
@@ -56,11 +56,13 @@ FAULTS = [
     ("training.augment_validation", False, True),
     ("training.shuffle", "samples", "batches"),
     ("training.tested_weights", "best", "last"),
-    ("data.antialias", True, False),
     ("split.groups", "respect", "none"),
     ("split.given", "keep", "pool"),
     ("split.method", "stratified", "aucmedi"),
+    ("checks.constant", "leave_out", "keep"),
+    ("checks.two_valued", "leave_out", "keep"),
     ("checks.duplicates", "together", "ignore"),
+    ("checks.near", "together", "report"),
     ("checks.conflicts", "leave_out", "keep"),
     ("rendering.rectify", True, False),
     ("rendering.scaling", "max", "minmax"),
@@ -82,6 +84,7 @@ def test_readers_without_the_fault() -> None:
 
 @pytest.mark.parametrize("recipe", ["standard", "demo"])
 def test_components_without_the_fault(recipe: str) -> None:
+    assert component(recipe, "preprocessor", "resize").antialias is True
     scale = component(recipe, "augmenter", "scale")
     assert (scale.low, scale.high) == (0.9, 1.1)
     assert component(recipe, "augmenter", "contrast" if recipe == "standard" else "brightness").integer is False

@@ -11,11 +11,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from medplug.cli import compare, demo, doctor, evaluate, explain, plugins, predict, report, run
+from medplug.cli import cache, check, compare, demo, doctor, evaluate, explain, plugins, predict, report, run, split
 from medplug.errors import MedplugError
 from medplug.version import __version__
 
-_COMMANDS = (run, predict, evaluate, compare, explain, report, demo, doctor, plugins)
+_COMMANDS = (run, check, split, predict, evaluate, compare, explain, report, demo, doctor, cache, plugins)
 
 
 def build_parser() -> argparse.ArgumentParser:

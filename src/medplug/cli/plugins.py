@@ -131,13 +131,23 @@ _VALUES = {
         ("medplug.images", "ImageError"),
         ("medplug.errors", "DataError"),
     ),
+    "preprocessor": (
+        ("medplug.contracts.architecture", "Preprocessing"),
+        ("medplug.images", "ImageError"),
+        ("medplug.pixels", "full_scale"),
+        ("medplug.pixels", "of_depth"),
+        ("medplug.pixels", "resize"),
+        ("medplug.pixels", "to_channels"),
+    ),
 }
 _IMPORTS = {
     "reader": "component, param, Index, Skipped, load_image, ImageError, DataError",
     "architecture": "component, param, Preprocessing, Features",
+    "preprocessor": "component, param, Preprocessing, ImageError, full_scale, of_depth, resize, to_channels",
 }
 _RECIPE_TAIL = (
-    "A recipe stands alone: it names every component (reader, architecture, loss, metric, explainer; augment where wanted).",
+    "A recipe stands alone: it names every component (reader, preprocess, architecture, loss, metric, explainer; augment",
+    "where wanted).",
     "Copy one that is there, `medplug plugins show standard`, and edit it. Without a package: --recipe FILE.toml.",
     "",
     "To ship one, put the file into your package (as package data) and offer it from the light module of your plugin:",
@@ -179,7 +189,8 @@ def _class_tail(kind: Kind) -> list[str]:
 def _usage(kind: Kind) -> str:
     from medplug.config.config import SECTION_OF
 
-    return f"--set {SECTION_OF[kind.name]}.use=NAME, or from one file with --plugin FILE.py"
+    names = "NAME,NAME (the whole list, in order)" if kind.many else "NAME"
+    return f"--set {SECTION_OF[kind.name]}.use={names}, or from one file with --plugin FILE.py"
 
 
 def _methods(cls: type) -> list[str]:
@@ -214,7 +225,9 @@ def _describe(record: Any, registry: Any) -> str:
     if cls.__doc__:
         lines += ["", inspect.cleandoc(cls.__doc__)]
     facts = {
-        k: v for k in ("tasks", "bounds", "higher_is_better", "signed") if (v := getattr(cls, k, None)) is not None
+        k: v
+        for k in ("stage", "tasks", "bounds", "higher_is_better", "signed")
+        if (v := getattr(cls, k, None)) is not None
     }
     lines += ["", *(f"{k}: {', '.join(map(str, v)) if isinstance(v, tuple) else v}" for k, v in facts.items())]
     parameters = schema(cls)

@@ -20,7 +20,11 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("run", metavar="RUN", help="folder of a finished run")
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGES", help="image files, or folders that are searched for them"
+        "images",
+        nargs="+",
+        metavar="IMAGES",
+        help="image files, folders that are searched for them, lists of paths (list.txt or @list, one a line), tables and "
+        "files of many images that a reader understands, or READER:ARGUMENT",
     )
     parser.add_argument("--out", metavar="preds.csv", help="write here instead of to the screen")
     parser.add_argument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from medplug.cli.common import add_plugin_option, assignments, load_registry, prepare_jax
@@ -45,6 +46,11 @@ def register(commands: Any) -> None:
         action="store_true",
         help="short for --set checks.strict=true: end at the first warning about the data",
     )
+    parser.add_argument(
+        "--split",
+        metavar="FILE",
+        help="who trains, chooses and tests: a table with columns sample and split, such as a run's split.csv",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument(
         "--help-config", action="store_true", help="list every setting with its value in the recipe, and leave"
@@ -60,6 +66,8 @@ def action(parsed: argparse.Namespace) -> int:
     settings = assignments(parsed.settings)
     if parsed.strict:
         settings["checks.strict"] = "true"
+    if parsed.split:
+        settings["split.file"] = str(Path(parsed.split).absolute())  # --resume may be called from elsewhere
     if parsed.help_config:
         from medplug.cli.help_config import print_settings
 

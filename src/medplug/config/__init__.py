@@ -5,4 +5,7 @@ from __future__ import annotations
 from medplug.config.config import Choice, Config
 from medplug.config.files import load_recipe, to_toml
 
-__all__ = ["Choice", "Config", "load_recipe", "to_toml"]
+STANDARD = "standard"
+"""The name of the default recipe; a plugin ships it."""
+
+__all__ = ["STANDARD", "Choice", "Config", "load_recipe", "to_toml"]

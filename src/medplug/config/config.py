@@ -30,7 +30,8 @@ from medplug.plugins.registry import Registry
 
 AUTO = "auto"
 TASKS = ("multiclass", "multilabel")
-SECTION_OF = {name: "augment" if name == "augmenter" else name for name in KINDS if name != "recipe"}
+_VERBS = {"augmenter": "augment", "preprocessor": "preprocess"}
+SECTION_OF = {name: _VERBS.get(name, name) for name in KINDS if name != "recipe"}
 KIND_OF = {section: kind for kind, section in SECTION_OF.items()}
 _TOP = {"seed": int, "budget": float, "recipe": str, "source": str, "task": str}
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import tomli_w
 
+from medplug.config.config import KIND_OF
 from medplug.config.text import NONE
 from medplug.errors import UsageError
 from medplug.plugins.kinds import kind_name
@@ -42,7 +43,7 @@ def _qualified(tree: dict[str, Any], distribution: str, registry: Registry) -> d
 
     found = dict(tree)
     for section, values in tree.items():
-        kind = kind_name("augmenter" if section == "augment" else section)
+        kind = KIND_OF.get(section, kind_name(section))
         if kind and isinstance(values, dict) and "use" in values:
             found[section] = {**values, "use": use(kind, values["use"])}
     return found

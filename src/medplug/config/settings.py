@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from medplug.errors import ParameterError
 from medplug.params import component, param
 
 
@@ -15,7 +16,10 @@ class DataSettings:
     """How pixels reach the network."""
 
     size: int | None = param("edge of the input in pixels; none takes the architecture's own", default=None, ge=16)
-    antialias: bool = param("filter when shrinking; off is plain bilinear sampling, as OpenCV's", default=True)
+    mismatch: Literal["error", "warn"] = param(
+        "images that reach the network in another range than its weights were trained with: an error, or a warning",
+        default="error",
+    )
     threads: int = param("threads that decode images", default=4, ge=1, le=64)
 
 
@@ -24,12 +28,35 @@ class CheckSettings:
     """What happens before any training, and what is done about findings."""
 
     strict: bool = param("end with exit code 2 at the first warning", default=False)
+    unreadable: Literal["leave_out", "error"] = param(
+        "images that cannot be decoded, truncated ones among them", default="leave_out"
+    )
+    constant: Literal["leave_out", "keep"] = param(
+        "images of one single colour, unless most images are such", default="leave_out"
+    )
+    two_valued: Literal["leave_out", "keep"] = param(
+        "images with two values only, as masks have, unless most images are such", default="leave_out"
+    )
     duplicates: Literal["together", "ignore"] = param(
         "pixel-identical images: keep them in one split, or do not look", default="together"
     )
     conflicts: Literal["leave_out", "error", "keep"] = param(
         "pixel-identical images under different labels", default="leave_out"
     )
+    near: Literal["together", "report", "ignore"] = param(
+        "images that look the same, also mirrored or turned: keep their clusters in one split, only report them, or do "
+        "not look",
+        default="together",
+    )
+    near_correlation: float = param(
+        "correlation of 32 x 32 grey thumbnails above which two images look the same", default=0.995, ge=0.95, lt=1
+    )
+    classes: Literal["report", "ignore"] = param("classes that are too small to estimate anything", default="report")
+    groups: Literal["report", "ignore"] = param("groups, and those that a given split tears apart", default="report")
+    shortcut: Literal["report", "ignore"] = param(
+        "whether files alone, and averages of their pixels, tell the class", default="report"
+    )
+    leaks: Literal["report", "ignore"] = param("metadata columns that give the label away", default="report")
 
 
 @component
@@ -51,6 +78,26 @@ class SplitSettings:
     given: Literal["keep", "pool"] = param(
         "a split that comes with the data: keep its parts, or pool all and split anew", default="keep"
     )
+    file: str | None = param(
+        "a table with columns sample and split, such as the split.csv of a run, that says who is in which part",
+        default=None,
+    )
+    folds: int = param(
+        "divide into so many folds, of which one is the test part; 0 is one hold-out set", default=0, ge=0
+    )
+    fold: int = param("the fold, or value of leave_out, that this run tests, from 1", default=1, ge=1)
+    leave_out: str | None = param(
+        "a column whose values (sites, groups) are left out for the test one by one; COLUMN=VALUE leaves out that one",
+        default=None,
+    )
+    inner_folds: int = param(
+        "divide what is not tested into so many folds, of which one is the validation part; 0 takes one by its share",
+        default=0,
+        ge=0,
+    )
+    inner_fold: int = param("the inner fold that this run validates on, from 1", default=1, ge=1)
+    repeats: int = param("how often everything is drawn anew", default=1, ge=1)
+    repeat: int = param("the drawing that this run takes, from 1", default=1, ge=1)
 
 
 @component
@@ -83,6 +130,12 @@ class TrainingSettings:
     shuffle: Literal["samples", "batches"] = param(
         "new batches each epoch, or the same batches in another order", default="samples"
     )
+    sampling: Literal["uniform", "square_root", "balanced", "weighted"] = param(
+        "how often an epoch draws a sample: each once; classes by the square root of their size; all classes alike; or in "
+        "proportion to a column of the data",
+        default="uniform",
+    )
+    sampling_column: str | None = param("metadata column with the weights of weighted sampling", default=None)
     last_batch: Literal["drop", "keep"] = param("the incomplete batch at the end of a training epoch", default="drop")
     augment_validation: bool = param("augment the validation images too", default=False)
     early_stopping: int = param(
@@ -97,6 +150,14 @@ class TrainingSettings:
     tested_weights: Literal["best", "last"] = param(
         "weights with the best validation loss, or the last ones", default="best"
     )
+
+    def __post_init__(self) -> None:
+        if (self.sampling == "weighted") != (self.sampling_column is not None):
+            raise ParameterError("sampling=weighted and sampling_column=NAME need each other")
+        if self.sampling != "uniform" and self.shuffle == "batches":
+            raise ParameterError(
+                f"sampling={self.sampling} draws new batches each epoch, which shuffle=batches forbids"
+            )
 
 
 @component
@@ -116,6 +177,11 @@ class EvaluationSettings:
     beta: float = param("weight of sensitivity against precision in the rule f_beta", default=1.0, gt=0)
     miss_cost: float = param("cost of a missed case in the rule cost", default=1.0, gt=0)
     alarm_cost: float = param("cost of a false alarm in the rule cost", default=1.0, gt=0)
+    costs: tuple[str, ...] = param(
+        "costs of mistakes between classes, as 'ill -> well = 10' (true -> decided; * is every other class; else 1): the class "
+        "with the least expected cost is decided for; empty: thresholds decide",
+        default=(),
+    )
     coverage: float = param("share of cases whose conformal set should hold the label", default=0.9, gt=0.5, lt=1)
     novelty: bool = param("keep what tells inputs that are unlike the training images", default=True)
     prevalences: tuple[float, ...] = param(

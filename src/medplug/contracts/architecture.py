@@ -11,21 +11,40 @@ if TYPE_CHECKING:
     import numpy as np
     from flax import nnx
 
+_SMOOTH = 1e-6 / 255  # keeps images of one colour finite
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
     """What an architecture's weights were trained with.
 
+    Weights that want 0..255 say ``mean=(0, 0, 0), std=(1 / 255,) * 3``; those that want -1..1 say 0.5 and 0.5. Weights
+    that were trained on BGR images have the channels of their first kernel turned around when they are converted.
+
     Attributes:
-        size: default edge of the input, pixels.
+        size: default edge of the input, pixels; preprocessors are handed the edge that they have to deliver.
         channels: channels of the input, 1 or 3.
         mean, std: one value per channel, of images in [0, 1]; the network sees ``(image - mean) / std``.
+        per_image: each image is brought to mean 0 and standard deviation 1 instead (z-score over all its values).
     """
 
     size: int = 224
     channels: int = 3
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    per_image: bool = False
+
+    def standardise(self, images: jax.Array) -> jax.Array:
+        """Images ``[B, *S, C]`` float32 in [0, 1] to what the weights were trained with."""
+        import numpy as np
+
+        if self.per_image:
+            axes = tuple(range(1, images.ndim))
+            # Less the first value: else the rounding of the mean would be the contrast of an image of one colour.
+            images = images - images[(slice(None), *(slice(1),) * len(axes))]
+            return (images - images.mean(axes, keepdims=True)) / (images.std(axes, keepdims=True) + _SMOOTH)
+        scale = 1 / np.asarray(self.std, np.float32)
+        return images * scale - np.asarray(self.mean, np.float32) * scale
 
 
 class Features(NamedTuple):

@@ -22,7 +22,7 @@ class Loss(Protocol):
         """Logits ``[B, K]`` float32 and targets ``[B, K]`` float32 to losses ``[B]`` float32.
 
         Targets are one-hot, multi-hot or soft; NaN is an unknown label, which adds nothing in multi-label tasks.
-        ``class_counts`` ``[K, 2]`` float32 holds the positives and negatives of each class in the training
-        split; a loss that weights classes derives its weights from them.
+        ``class_counts`` ``[K, 2]`` float32 holds the positives and negatives of each class in the training split, as
+        often as an epoch draws them; a loss that weights classes derives its weights from them.
         """
         ...

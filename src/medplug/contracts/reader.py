@@ -17,9 +17,17 @@ class Reader(Protocol):
     Parameters of a reader are the options of its layout (``label_column``, ``masks`` …). The same source
     gives the same index each time. ``load`` is called from several threads. A reader whose ``load`` also takes
     the path of any image file has the class attribute ``loads_files = True``: new images are then read by it.
+
+    Decoded pixels are kept by the reader's parameters and code, and by the bytes of the files that they come from: the
+    uri where it is a path, the path before ``#`` in ``scan.dcm#3``, all files of a folder, or else DATA where it is a
+    file. A reader that reads other files has ``files(uri)``, their paths.
+
     A reader may have ``facts(uri)``: what its file tells beside the pixels, as texts and numbers by name
     (``{"format": "JPEG", "bits": 8}``; ``medplug.plugins.file_facts`` does it for image files). The checks ask whether
     such facts alone give the class away. Nothing in them may identify a person.
+    A reader may have ``unlabelled(source)``: as ``index``, but of all images that the source holds, without their labels
+    (no classes, ``targets`` ``[N, 0]``, ``task="multilabel"``). With it ``predict`` takes what the reader understands: a
+    table, a file that holds many images, a folder of its own layout.
     """
 
     def can_read(self, source: str) -> float:

@@ -1,13 +1,27 @@
-"""Raw pixels of any depth and channel count to the uint8 image that the network's input is made of."""
+"""Raw pixels of any depth and size to the uint8 image that is kept for the network."""
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import marshal
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FunctionType
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from medplug.errors import ContractError
+from medplug.contracts.architecture import Preprocessing
+from medplug.errors import ContractError, MedplugError, UsageError
+from medplug.params import parameters
+from medplug.pixels import resize, to_channels, to_uint8
+
+Named = tuple[str, Any]
+"""A component's reference, and the component."""
+
+_DEPTHS = (np.uint8, np.uint16, np.float32)
+_ROUNDING = 1e-5  # so far outside of [0, 1] a float may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,84 +31,114 @@ class DecodeOptions:
     Attributes:
         size: edge in pixels of each spatial axis.
         channels: 1 or 3.
-        antialias: filter when shrinking.
+        steps: image preprocessors in order, each with its reference. None, for whoever has no configuration, is a plain
+            stretch with an anti-aliasing filter.
+        target: what the preprocessors are handed; by default one of that size and number of channels.
     """
 
     size: int
     channels: int = 3
-    antialias: bool = True
+    steps: tuple[Named, ...] | None = None
+    target: Preprocessing | None = None
 
-    def key(self) -> dict[str, object]:
-        """What a cache has to tell apart."""
-        return asdict(self)
+    def key(self) -> dict[str, Any]:
+        """What a cache has to tell apart: parameters of the preprocessors, and their code, which may change while one is written."""
+        steps = None if self.steps is None else [[name, parameters(s), _code(type(s))] for name, s in self.steps]
+        target = None if self.target is None else asdict(self.target)
+        return {"size": self.size, "channels": self.channels, "steps": steps, "target": target}
 
 
 def check_pixels(pixels: np.ndarray, uri: str) -> np.ndarray:
     """The array if it meets the reader's contract, else a ``ContractError`` that names the sample."""
-    good = isinstance(pixels, np.ndarray) and pixels.dtype in (np.uint8, np.uint16, np.float32) and pixels.ndim >= 3
-    if not good or pixels.shape[-1] not in (1, 3, 4) or 0 in pixels.shape:
-        got = f"{getattr(pixels, 'dtype', type(pixels).__name__)} {list(getattr(pixels, 'shape', ()))}"
+    wrong = _wrong_pixels(pixels)
+    if wrong:
         raise ContractError(
-            f"{uri}: a reader's load must give [*S, C] uint8, uint16 or float32 with 1, 3 or 4 channels, got {got}"
+            f"{uri}: a reader's load must give [*S, C] uint8, uint16 or float32 (0..1) with 1, 3 or 4 channels, got {wrong}"
         )
     return pixels
 
 
-def to_input(pixels: np.ndarray, options: DecodeOptions) -> np.ndarray:
-    """Pixels ``[*S, C]`` to uint8 ``[size, …, channels]``; the aspect ratio is not kept."""
-    return resize(to_channels(to_uint8(pixels), options.channels), options.size, options.antialias)
+def to_input(pixels: np.ndarray, options: DecodeOptions, where: str = "") -> np.ndarray:
+    """Pixels ``[*S, C]`` of a reader to uint8 ``[size, …, channels]``.
+
+    Args:
+        pixels: as :func:`check_pixels` lets them pass.
+        options: which preprocessors.
+        where: the image's name, for errors.
+
+    Raises:
+        ImageError: a preprocessor refuses the image.
+        ContractError: a preprocessor fails, or gives what is no image.
+        UsageError: after the last one the image does not have the form that is wanted.
+    """
+    if options.steps is None:
+        return resize(to_channels(to_uint8(pixels), options.channels), options.size)
+    target = options.target or Preprocessing(options.size, options.channels)
+    for name, step in options.steps:
+        pixels = apply_step(name, step, pixels, target, where)
+    pixels = to_uint8(pixels)
+    wanted = (*(options.size,) * (pixels.ndim - 1), options.channels)
+    if pixels.shape != wanted:
+        raise UsageError(_does_not_fit(pixels.shape, wanted, options.steps, where))
+    return np.ascontiguousarray(pixels)
 
 
-def to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """Any depth to 0..255: uint16 by its whole range, which readers promise to fill, float32 from [0, 1]."""
-    if pixels.dtype == np.uint8:
-        return pixels
-    if pixels.dtype == np.uint16:
-        return np.round(pixels.astype(np.float32) / 257).astype(np.uint8)
-    return np.round(np.clip(np.nan_to_num(pixels), 0, 1) * 255).astype(np.uint8)
+def apply_step(name: str, step: Any, pixels: np.ndarray, target: Preprocessing, where: str = "") -> np.ndarray:
+    """One image preprocessor, with its result checked."""
+    place = f"{where}: " if where else ""
+    try:
+        result = step(pixels, target)
+    except MedplugError:
+        raise
+    except Exception as error:
+        got = f"an image {list(pixels.shape)} {pixels.dtype}"
+        raise ContractError(
+            f"{place}the preprocessor {name} failed on {got}: {type(error).__name__}: {error}"
+        ) from error
+    wrong = _wrong_pixels(result)
+    if wrong:
+        raise ContractError(
+            f"{place}the preprocessor {name} must give [*S, C] uint8, uint16 or float32 (0..1) with 1, 3 or 4 channels, "
+            f"got {wrong}"
+        )
+    return result
 
 
-def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """Grey to RGB by repetition, RGB to grey by ITU-R BT.601 luma; a fourth channel is opacity over black."""
-    if pixels.shape[-1] == 4:
-        pixels = np.round(pixels[..., :3] * (pixels[..., 3:].astype(np.float32) / 255)).astype(np.uint8)
-    if pixels.shape[-1] == channels:
-        return pixels
-    if channels == 3:
-        return np.repeat(pixels, 3, axis=-1)
-    luma = 0.299 * pixels[..., 0] + 0.587 * pixels[..., 1] + 0.114 * pixels[..., 2]
-    return np.round(luma).astype(np.uint8)[..., None]
+def _wrong_pixels(pixels: Any) -> str:
+    """What is wrong with an array that should be an image; empty where nothing is."""
+    found = f"{getattr(pixels, 'dtype', type(pixels).__name__)} {list(getattr(pixels, 'shape', ()))}"
+    if not isinstance(pixels, np.ndarray) or pixels.dtype not in _DEPTHS or pixels.ndim < 3:
+        return found
+    if pixels.shape[-1] not in (1, 3, 4) or 0 in pixels.shape:
+        return found
+    if pixels.dtype == np.float32:
+        low, high = float(pixels.min()), float(pixels.max())
+        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # NaN compares as False
+            return f"{found} with values from {low:g} to {high:g}"
+    return ""
 
 
-def resize(pixels: np.ndarray, size: int, antialias: bool) -> np.ndarray:
-    """uint8 ``[*S, C]`` to ``[size, …, C]``, bilinear with half-pixel centres."""
-    spatial = pixels.shape[:-1]
-    if all(n == size for n in spatial):
-        return np.ascontiguousarray(pixels)
-    if len(spatial) == 2 and antialias:
-        return _resize_pillow(pixels, size)
-    result = pixels.astype(np.float32)
-    for axis in range(len(spatial)):
-        result = _resize_axis(result, axis, size, antialias)
-    return np.clip(np.floor(result + 0.5), 0, 255).astype(np.uint8)
+def _does_not_fit(found: tuple[int, ...], wanted: tuple[int, ...], steps: tuple[Named, ...], where: str) -> str:
+    names = ", ".join(name.rpartition(":")[2] for name, _ in steps)
+    missing = []
+    if found[:-1] != wanted[:-1]:
+        missing.append("resizes (or crops, or pads)")
+    if found[-1] != wanted[-1]:
+        missing.append("turns colour into grey" if wanted[-1] == 1 else "turns grey into colour")
+    return (
+        f"{where or 'an image'}: {' x '.join(map(str, found))} {f'after {names}' if names else 'without any preprocessing'}, but "
+        f"the network takes {' x '.join(map(str, wanted))}: add a preprocessor that {' and one that '.join(missing)} to "
+        "preprocess.use (`medplug plugins list --kind preprocessor` shows them)"
+    )
 
 
-def _resize_pillow(pixels: np.ndarray, size: int) -> np.ndarray:
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    resized = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
-    return resized[..., None] if resized.ndim == 2 else resized
-
-
-def _resize_axis(values: np.ndarray, axis: int, size: int, antialias: bool) -> np.ndarray:
-    """Bilinear along one axis: two taps, or a triangle as wide as the shrinking where ``antialias`` is on."""
-    n = values.shape[axis]
-    centres = (np.arange(size) + 0.5) * (n / size) - 0.5
-    reach = max(1.0, n / size) if antialias else 1.0
-    taps = np.floor(centres - reach).astype(int)[:, None] + np.arange(int(np.ceil(2 * reach)) + 2)
-    weights = np.maximum(0, 1 - np.abs(taps - centres[:, None]) / reach)
-    matrix = np.zeros((size, n), np.float32)
-    if antialias:
-        weights[(taps < 0) | (taps >= n)] = 0  # the filter is renormalised at the border, as Pillow does
-    np.add.at(matrix, (np.arange(size)[:, None], np.clip(taps, 0, n - 1)), weights)
-    matrix /= matrix.sum(1, keepdims=True)
-    return np.moveaxis(np.tensordot(matrix, values, axes=(1, axis)), 0, axis)
+def _code(cls: type) -> str:
+    """A hash of the file that defines a class, or of its methods where it was typed into a session."""
+    digest = hashlib.sha256()
+    try:
+        digest.update(Path(inspect.getfile(cls)).read_bytes())
+    except (TypeError, OSError):
+        for name, member in sorted(vars(cls).items()):
+            if isinstance(member, FunctionType):
+                digest.update(name.encode() + marshal.dumps(member.__code__))
+    return digest.hexdigest()[:16]

@@ -13,7 +13,7 @@ from flax import nnx
 from medplug.contracts.architecture import Features
 from medplug.data.batches import Batch
 from medplug.errors import ContractError
-from medplug.model.network import BuiltNetwork, standardise
+from medplug.model.network import BuiltNetwork
 
 
 def probabilities(logits: jax.Array, task: str) -> jax.Array:
@@ -98,7 +98,7 @@ def outputs_function(network: BuiltNetwork, task: str) -> Callable[[Any], tuple[
     def forward(state: Any, images: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         def part(x: jax.Array) -> tuple[jax.Array, jax.Array]:
             module = nnx.merge(graph, state, copy=True)
-            features = module.features(standardise(x, network.preprocessing))
+            features = module.features(network.prepare(x))
             return module.classify(features).astype(jnp.float32), _pooled(features)
 
         logits, features = in_parts(part, images.astype(jnp.float32) / 255)
@@ -132,7 +132,7 @@ def forward_function(network: BuiltNetwork, task: str) -> Callable[[Any], jax.Ar
     def forward(state: Any, images: jax.Array) -> jax.Array:
         def part(x: jax.Array) -> jax.Array:
             module = nnx.merge(graph, state, copy=True)
-            return module(standardise(x, network.preprocessing)).astype(jnp.float32)
+            return module(network.prepare(x)).astype(jnp.float32)
 
         return probabilities(in_parts(part, images.astype(jnp.float32) / 255), task)
 
@@ -151,7 +151,7 @@ def explain_function(network: BuiltNetwork, explainer: Any) -> Callable[[Any, An
         def classify(f: Any) -> jax.Array:
             return nnx.merge(graph, state, copy=True).classify(f)
 
-        x = standardise(images.astype(jnp.float32) / 255, network.preprocessing)
+        x = network.prepare(images.astype(jnp.float32) / 255)
         return explainer(features, classify, x, classes, key)
 
     def checked(images: Any, classes: Any, key: jax.Array) -> jax.Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -12,7 +12,9 @@ import numpy as np
 from flax import nnx
 
 from medplug.contracts.architecture import Preprocessing
+from medplug.data.preprocess import Preprocessors
 from medplug.errors import ContractError, WeightsError
+from medplug.model.preprocess import prepare
 
 _LISTED = 12  # so many names stand in an error message
 
@@ -23,10 +25,11 @@ class BuiltNetwork:
 
     Attributes:
         module: the ``flax.nnx`` module, in eval mode.
-        preprocessing: size, channels, mean and standard deviation.
+        preprocessing: size and channels of the input, and what the weights expect of its values.
         head: names of the classifier's submodules.
         loaded: how many arrays came from the architecture's weights.
         left_out: paths of the head that kept their initial values.
+        preprocessors: those of the run; None, outside of one, standardises as ``preprocessing`` says.
     """
 
     module: Any
@@ -34,6 +37,7 @@ class BuiltNetwork:
     head: tuple[str, ...]
     loaded: int = 0
     left_out: tuple[str, ...] = ()
+    preprocessors: Preprocessors | None = None
 
     def __call__(self, images: Any) -> jax.Array:
         """Standardised images ``[B, *S, C]`` float32 to logits ``[B, K]``."""
@@ -49,13 +53,16 @@ class BuiltNetwork:
 
     def standardise(self, images: Any) -> jax.Array:
         """uint8 images ``[B, *S, C]`` to what the network sees, float32."""
-        return standardise(jnp.asarray(images, jnp.float32) / 255, self.preprocessing)
+        return self.prepare(jnp.asarray(images, jnp.float32) / 255)
 
+    def prepare(self, images: jax.Array, key: jax.Array | None = None) -> jax.Array:
+        """Images ``[B, *S, C]`` float32 in [0, 1] to what the network sees; ``key`` in training."""
+        steps = None if self.preprocessors is None else self.preprocessors.batch
+        return prepare(images, steps, self.preprocessing, key)
 
-def standardise(images: jax.Array, preprocessing: Preprocessing) -> jax.Array:
-    """Images ``[B, *S, C]`` float32 in [0, 1] to ``(image - mean) / std`` per channel."""
-    scale = 1 / np.asarray(preprocessing.std, np.float32)
-    return images * scale - np.asarray(preprocessing.mean, np.float32) * scale
+    def within(self, preprocessors: Preprocessors) -> BuiltNetwork:
+        """The network with the preprocessors of a run."""
+        return replace(self, preprocessing=preprocessors.target, preprocessors=preprocessors)
 
 
 def build(
@@ -75,7 +82,8 @@ def build(
         ContractError: the architecture broke its contract.
     """
     preprocessing, head = architecture.preprocessing, tuple(architecture.head)
-    if len(preprocessing.mean) != preprocessing.channels or len(preprocessing.std) != preprocessing.channels:
+    lengths = {len(preprocessing.mean), len(preprocessing.std)}
+    if not preprocessing.per_image and lengths != {preprocessing.channels}:
         raise ContractError(
             f"{type(architecture).__name__}: preprocessing needs one mean and std per channel ({preprocessing.channels})"
         )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from medplug.contracts.loss import Loss as Loss
     from medplug.contracts.metric import Metric as Metric
     from medplug.contracts.observer import Observer as Observer
+    from medplug.contracts.preprocessor import Preprocessor as Preprocessor
     from medplug.contracts.reader import Reader as Reader
     from medplug.errors import DataError as DataError
     from medplug.errors import MedplugError as MedplugError
@@ -25,8 +26,13 @@ if TYPE_CHECKING:
     from medplug.images import ImageError as ImageError
     from medplug.images import file_facts as file_facts
     from medplug.images import load_image as load_image
+    from medplug.memory import targets_of as targets_of
     from medplug.params import component as component
     from medplug.params import param as param
+    from medplug.pixels import full_scale as full_scale
+    from medplug.pixels import of_depth as of_depth
+    from medplug.pixels import resize as resize
+    from medplug.pixels import to_channels as to_channels
     from medplug.plugins.hookspecs import hookimpl as hookimpl
     from medplug.plugins.records import Component as Component
     from medplug.plugins.records import Problem as Problem
@@ -48,6 +54,7 @@ _HOME = {
     "component": "medplug.params",
     "param": "medplug.params",
     "Reader": "medplug.contracts.reader",
+    "Preprocessor": "medplug.contracts.preprocessor",
     "Augmenter": "medplug.contracts.augmenter",
     "Architecture": "medplug.contracts.architecture",
     "Features": "medplug.contracts.architecture",
@@ -62,6 +69,11 @@ _HOME = {
     "ImageError": "medplug.images",
     "file_facts": "medplug.images",
     "load_image": "medplug.images",
+    "full_scale": "medplug.pixels",
+    "of_depth": "medplug.pixels",
+    "resize": "medplug.pixels",
+    "to_channels": "medplug.pixels",
+    "targets_of": "medplug.memory",
     "Download": "medplug.weights",
     "WeightsFile": "medplug.weights",
     "conv_from_torch": "medplug.weights",

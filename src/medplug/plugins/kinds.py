@@ -35,6 +35,8 @@ KINDS: dict[str, Kind] = {
     for kind in (
         Kind("reader", "readers", "finds the samples of a data set and loads their pixels",
              "medplug.contracts.reader:Reader", "medplug.testing.reader:CHECKS", ("can_read", "index", "load")),
+        Kind("preprocessor", "preprocessors", "brings images to the form that a network takes",
+             "medplug.contracts.preprocessor:Preprocessor", "medplug.testing.preprocessor:CHECKS", ("stage", "__call__"), many=True),
         Kind("augmenter", "augmenters", "changes training images at random, on the device",
              "medplug.contracts.augmenter:Augmenter", "medplug.testing.augmenter:CHECKS", ("__call__",), many=True),
         Kind("architecture", "architectures", "a network, with the weights it can start from",

@@ -15,6 +15,9 @@ from medplug.plugins.kinds import KINDS
 from medplug.plugins.records import Component
 from medplug.plugins.registry import HOOK, Registry
 
+FILE_PREFIX = "file-"
+"""What the distribution of a file's components begins with."""
+
 
 def add_file(registry: Registry, path: str | Path) -> None:
     """Import one Python file and register its components.
@@ -29,7 +32,7 @@ def add_file(registry: Registry, path: str | Path) -> None:
         return
     module = _import(path)
     registry.files.add(str(path.resolve()))
-    distribution = f"file-{path.stem.replace('_', '-')}"
+    distribution = f"{FILE_PREFIX}{path.stem.replace('_', '-')}"
     if HOOK in vars(module):
         registry.add_plugin(module, distribution, entry=path.name)
         return

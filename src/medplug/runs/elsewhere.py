@@ -14,6 +14,8 @@ from medplug.config.settings import EvaluationSettings
 from medplug.contracts.metric import Metric
 from medplug.data.batches import Loader
 from medplug.data.checks import CheckReport, Finding, check_data
+from medplug.data.decode import DecodeOptions
+from medplug.data.grouping import with_guessed_groups
 from medplug.data.source import choose_reader, read_index
 from medplug.data.split import group_of
 from medplug.data.store import PixelStore, open_store
@@ -27,23 +29,19 @@ from medplug.progress import Reporter
 from medplug.report.facts import ReportFacts
 from medplug.runs import folder as names
 from medplug.runs.evaluating import Part, evaluate_into
+from medplug.runs.independence import other_data_independence, stored_index
 from medplug.runs.model import ModelCard
 from medplug.runs.reporting import counted, readings, with_checklists, write_page
+from medplug.runs.telling import say_findings
 from medplug.values import Index, Predictions
 
 _BATCH = 32
-_INDEPENDENCE = {
-    "level": "unknown",
-    "text": (
-        "These images were not split from the training data; whether they show the same patients, or come from another "
-        "hospital or device, only their source can tell."
-    ),
-}
 
 
 def evaluate_data(
     run: Path,
     card: ModelCard,
+    decode: DecodeOptions,
     forward: Any,
     rules: DecisionRules,
     metrics: Mapping[str, Metric],
@@ -58,6 +56,7 @@ def evaluate_data(
     Args:
         run: the run's folder, which is only read.
         card: of the run's network.
+        decode: how the run prepares images.
         forward: of :func:`medplug.model.apply.outputs_function`.
         rules: the run's decisions, used as they are.
         metrics: by name.
@@ -71,22 +70,22 @@ def evaluate_data(
         DataError: the labels are not those of the run, or nothing can be read.
     """
     name, reader, argument = _reader(data, card, config, registry)
-    index = aligned(read_index(reader, argument), card, data)
+    index = with_guessed_groups(aligned(read_index(reader, argument), card, data), config.split)
     settings = _known_subgroups(config.evaluation, index, data, reporter)
-    store = open_store(reader, name, index.uris, card.decode, config.data.threads, reporter, argument)
-    index, store, report = check_data(index, store, config.checks)
+    store = open_store(reader, name, index.uris, decode, config.data.threads, reporter, argument)
+    index, kept, report = check_data(index, store.facts, store.thumbs, config.checks)
+    store = store.select(kept)
     if len(index) == 0:
         raise DataError(f"{data}: no image can be read")
     report = replace(report, findings=(*report.findings, *seen_before(run, card, index, store)))
-    for finding in report.findings:
-        (reporter.warn if finding.level == "warning" else reporter.say)(finding.text)
+    say_findings(report, reporter)
     part = _predict(index, store, card, forward, config, reporter)
     write_json(out / names.CHECKS, report.to_json())
     columns = rules.columns(part.predictions, part.energy, part.features)
     write_predictions(out / names.PREDICTIONS["test"], replace(part.predictions, columns=columns))
     figures = evaluate_into(
-        out, part, metrics, settings, seed=config.seed, independence=_INDEPENDENCE, rules=rules,
-        validation=None, reporter=reporter,
+        out, part, metrics, settings, seed=config.seed, rules=rules, validation=None, reporter=reporter,
+        independence=other_data_independence(*stored_index(run, card), index),
     )  # fmt: skip
     write_page(out, _facts(run, data, index, report, metrics, config, out), config.rendering)
     return figures
@@ -157,7 +156,7 @@ def _predict(
     loader = Loader(store, index.targets, np.arange(len(index)), min(_BATCH, len(index)))
     batches = reporter.track(loader.once(), "predicting", len(loader), "batches")
     found = outputs(forward, batches, card.task)
-    groups = group_of(index, config.split.groups != "none")
+    groups = group_of(index, config.split.groups)
     predictions = Predictions(
         index.samples, found.probabilities, index.targets, index.classes, index.task,
         None if groups is None else groups.astype(str),
@@ -175,16 +174,17 @@ def _facts(
     out: Path,
 ) -> ReportFacts:
     counts = index.class_counts()[:, 0]
+    figures = read_json(out / names.METRICS)
     facts = ReportFacts(
         title=f"{run.name} on {Path(data).name or data}: {counted(index.task, index.classes)}",
         task=index.task,
         classes=index.classes,
-        metrics=read_json(out / names.METRICS),
+        metrics=figures,
         analysis=read_json(out / names.ANALYSIS),
         split_sizes={"test": len(index)},
         split_counts={"test": {c: int(n) for c, n in zip(index.classes, counts, strict=True)}},
-        independence=_INDEPENDENCE["text"],
-        independence_level=_INDEPENDENCE["level"],
+        independence=figures["test"]["independence"]["text"],
+        independence_level=figures["test"]["independence"]["level"],
         checks=report.to_json(),
         readings=readings(metrics),
         confidence=config.evaluation.confidence,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,17 @@ import numpy as np
 from PIL import Image
 
 from medplug.config.settings import RenderingSettings
-from medplug.data.decode import to_channels, to_uint8
+from medplug.data.decode import DecodeOptions, check_pixels, to_input
+from medplug.data.preprocess import Preprocessors
 from medplug.data.store import PixelStore
-from medplug.errors import ContractError
+from medplug.errors import ContractError, DataError
 from medplug.explain.overlay import render_map, scale_ends
 from medplug.explain.select import Example, select_examples
 from medplug.files import atomic, read_json, write_json
+from medplug.images import ImageError
 from medplug.model.apply import explain_function
 from medplug.model.network import BuiltNetwork
+from medplug.pixels import to_channels, to_uint8
 from medplug.report.facts import ExplainedImage
 from medplug.runs.folder import EXPLANATIONS
 from medplug.seeds import child_seed
@@ -65,12 +68,14 @@ def explain_split(
     network: BuiltNetwork,
     explainer: tuple[str, Any],
     seed: int,
+    warn: Callable[[str], None] | None = None,
 ) -> list[ExplainedImage]:
     """A sample of the test split, one or more images a class, drawn into ``explanations/``."""
     examples = select_examples(predictions, settings, seed=child_seed(seed, "explanations"))
     return explain_rows(
-        folder / EXPLANATIONS, settings, reader, index, store, split, predictions, examples, network, explainer, seed
-    )
+        folder / EXPLANATIONS, settings, reader, index, store, split, predictions, examples, network, explainer, seed,
+        warn,
+    )  # fmt: skip
 
 
 def explain_rows(
@@ -85,6 +90,7 @@ def explain_rows(
     network: BuiltNetwork,
     explainer: tuple[str, Any],
     seed: int,
+    warn: Callable[[str], None] | None = None,
 ) -> list[ExplainedImage]:
     """Chosen images of the test split, drawn into ``out``."""
     wanted = []
@@ -101,7 +107,7 @@ def explain_rows(
                 probability=float(predictions.probabilities[example.row, example.explained]),
             )
         )
-    return explain_images(out, settings, reader, wanted, index.classes, network, explainer, seed)
+    return explain_images(out, settings, reader, wanted, index.classes, network, explainer, seed, warn)
 
 
 def explain_images(
@@ -113,17 +119,18 @@ def explain_images(
     network: BuiltNetwork,
     explainer: tuple[str, Any],
     seed: int,
+    warn: Callable[[str], None] | None = None,
 ) -> list[ExplainedImage]:
     """Make and draw maps; ``out`` gets a PNG and the raw map (``.npz``) of each, and ``explanations.json``."""
     maps = (
-        compute_maps(network, explainer[1], np.stack([w.pixels for w in wanted]), [w.explained for w in wanted], seed)
+        compute_maps(network, explainer[1], [w.pixels for w in wanted], [w.explained for w in wanted], seed)
         if wanted
         else []
     )
     method = explainer[0].rpartition(":")[2]
     drawn, listing = [], []
     for number, (one, raw) in enumerate(zip(wanted, maps, strict=True)):
-        original, flat = _original(reader, one, raw)
+        original, flat = _original(_ground(reader, one, network.preprocessors, warn), one, raw)
         overlay = render_map(flat, original, settings)
         low, high = scale_ends(overlay, settings)
         stem = f"{number:03d}-{_safe(classes[one.explained])}-{_safe(Path(one.sample).stem)}"
@@ -192,8 +199,32 @@ def read_explained(folder: Path) -> list[ExplainedImage]:
     return found
 
 
+def wanted_of_test_part(
+    reader: Any, source: str, predictions: Predictions, settings: RenderingSettings, decode: DecodeOptions, seed: int
+) -> list[Wanted]:
+    """The examples of a finished run's test part, read again.
+
+    Raises:
+        DataError: an image is no longer there.
+    """
+    index = reader.index(source)
+    row_of = {name: i for i, name in enumerate(index.samples)}
+    wanted = []
+    for example in select_examples(predictions, settings, seed=seed):
+        sample = predictions.samples[example.row]
+        if sample not in row_of:
+            raise DataError(f"{source}: the test image {sample} is no longer there; pass the images to explain")
+        uri, targets = index.uris[row_of[sample]], predictions.targets
+        assert targets is not None  # examples are drawn by label
+        labels = tuple(c for c, t in zip(predictions.classes, targets[example.row], strict=True) if t >= 0.5)
+        pixels = to_input(check_pixels(reader.load(uri), sample), decode, sample)
+        probability = float(predictions.probabilities[example.row, example.explained])
+        wanted.append(Wanted(sample, uri, pixels, example.shown_for, example.explained, labels, probability))
+    return wanted
+
+
 def compute_maps(
-    network: BuiltNetwork, explainer: Any, images: np.ndarray, classes: Sequence[int], seed: int
+    network: BuiltNetwork, explainer: Any, images: Sequence[np.ndarray], classes: Sequence[int], seed: int
 ) -> list[np.ndarray]:
     """Raw maps ``[*s]`` float32 of one class per image, in batches of one shape."""
     explain = explain_function(network, explainer)
@@ -202,19 +233,38 @@ def compute_maps(
     maps: list[np.ndarray] = []
     for start in range(0, len(images), _BATCH):
         rows = np.resize(np.arange(start, min(start + _BATCH, len(images))), min(_BATCH, len(images)))
-        result = np.asarray(explain(images[rows], targets[rows], jax.random.fold_in(key, start)))
+        batch = np.stack([images[row] for row in rows.tolist()])
+        result = np.asarray(explain(batch, targets[rows], jax.random.fold_in(key, start)))
         if result.shape[:2] != (len(rows), 1) or result.dtype != np.float32:
             raise ContractError(f"an explainer must give [B, T, *s] float32, got {list(result.shape)} {result.dtype}")
         maps.extend(result[: min(_BATCH, len(images) - start), 0])
     return maps
 
 
-def _original(reader: Any, one: Wanted, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _ground(
+    reader: Any, one: Wanted, preprocessors: Preprocessors | None, warn: Callable[[str], None] | None
+) -> np.ndarray:
+    """What the network saw of an image, in the image's own resolution and colours.
+
+    It is cut where preprocessors crop, with black where they pad. Of an image that has gone since it was predicted, it is
+    the network's input itself.
+    """
+    try:
+        pixels = reader.load(one.uri)
+    except ImageError as error:
+        if warn is None:
+            raise
+        warn(f"{one.sample} can no longer be read ({error}): its map is drawn over the input that the network got")
+        return one.pixels
+    return pixels if preprocessors is None else preprocessors.ground(pixels, one.pixels, one.sample)
+
+
+def _original(pixels: np.ndarray, one: Wanted, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The picture to draw on, uint8 and at most ``_LONGEST`` pixels long, and the flat map that belongs to it.
 
     Of a volume it is the slice (along the leading axes) in which the map has its largest value.
     """
-    pixels = to_uint8(reader.load(one.uri))
+    pixels = to_uint8(pixels)
     pixels = to_channels(pixels, 3 if pixels.shape[-1] != 1 else 1)
     while raw.ndim > 2:
         strongest = int(raw.reshape(len(raw), -1).max(1).argmax())

@@ -11,7 +11,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from medplug.data.source import Source
+from medplug.errors import RunError
+from medplug.files import read_json
 from medplug.plugins.registry import Registry
+from medplug.runs.folder import MANIFEST
 from medplug.version import __version__
 
 _PACKAGES = (
@@ -70,6 +74,25 @@ def describe_run(
         "plugins": {d: {"version": versions.get(d, ""), "components": names} for d, names in by_distribution.items()},
         "problems": [str(p) for p in registry.problems if p.stage not in ("clash", "blocked")],
     }
+
+
+def open_manifest(
+    folder: Path, source: Source, seed: int, fingerprint: str, registry: Registry, used: Iterable[str], resume: bool
+) -> dict[str, Any]:
+    """The manifest of a run that begins, or with ``resume`` goes on; nothing is written.
+
+    Raises:
+        RunError: the run was started on other data.
+    """
+    manifest = describe_run(source.typed, source.argument, source.name, seed, fingerprint, registry, used)
+    stored = folder / MANIFEST
+    if resume and stored.exists():
+        before = read_json(stored)
+        if before["data_fingerprint"] != manifest["data_fingerprint"]:
+            raise RunError(f"{folder} was started on other data (images or labels have changed); start anew elsewhere")
+        kept = {k: before[k] for k in ("started", "plan", "budget_minutes") if k in before}
+        manifest = {**manifest, **kept, "resumed": now()}
+    return manifest
 
 
 def _absolute(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from medplug.config.config import Config
-from medplug.data.decode import DecodeOptions
-from medplug.errors import MedplugError, RunError
+from medplug.contracts.architecture import Preprocessing
+from medplug.data.preprocess import Preprocessors
+from medplug.errors import MedplugError, RunError, UnknownComponentError
 from medplug.files import atomic, read_json, write_json
 from medplug.model.network import BuiltNetwork, build, load_arrays, weight_arrays
+from medplug.plugins.localfile import FILE_PREFIX
 from medplug.plugins.registry import Registry
 from medplug.runs.folder import MODEL, WEIGHTS
 from medplug.values import Task
 from medplug.version import __version__
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,9 @@ class ModelCard:
         parameters: of the architecture.
         classes: K names in the order of the outputs.
         task: multiclass or multilabel.
-        decode: size, channels, antialias.
+        preprocessing: size and channels of the input, and what the weights expect of its values.
+        preprocessors: in order, ``{"use": reference, "parameters": {…}}``.
         spatial: number of spatial axes.
-        mean, std: of the input, per channel.
         reader, reader_parameters: what loaded the training images.
         tested_epoch: the epoch that the weights come from.
         medplug: the version that wrote them.
@@ -44,10 +47,9 @@ class ModelCard:
     parameters: dict[str, Any]
     classes: tuple[str, ...]
     task: Task
-    decode: DecodeOptions
+    preprocessing: Preprocessing
+    preprocessors: tuple[dict[str, Any], ...]
     spatial: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     reader: str
     reader_parameters: dict[str, Any]
     tested_epoch: int
@@ -56,7 +58,7 @@ class ModelCard:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """``(*S, C)``."""
-        return (*(self.decode.size,) * self.spatial, self.decode.channels)
+        return (*(self.preprocessing.size,) * self.spatial, self.preprocessing.channels)
 
 
 def save_model(folder: Path, network: BuiltNetwork, card: ModelCard) -> None:
@@ -85,14 +87,54 @@ def load_card(folder: Path) -> ModelCard:
     if values.pop("format", None) != _FORMAT:
         raise RunError(f"{folder / MODEL}: written by another version of medplug ({values.get('medplug')})")
     try:
-        tuples = {k: tuple(values[k]) for k in ("classes", "mean", "std")}
-        return ModelCard(**{**values, **tuples, "decode": DecodeOptions(**values["decode"])})
+        target = values["preprocessing"]
+        target = Preprocessing(**{**target, "mean": tuple(target["mean"]), "std": tuple(target["std"])})
+        tuples = {k: tuple(values[k]) for k in ("classes", "preprocessors")}
+        return ModelCard(**{**values, **tuples, "preprocessing": target})
     except (KeyError, TypeError) as error:
         raise RunError(f"{folder / MODEL} is damaged: {error}") from None
 
 
-def load_network(folder: Path, card: ModelCard, registry: Registry, architecture: Any = None) -> BuiltNetwork:
-    """The network with the run's weights.
+def load_preprocessors(folder: Path, card: ModelCard, registry: Registry, own: Sequence[Any] = ()) -> Preprocessors:
+    """The preprocessors that the network was trained with.
+
+    ``own`` has the instances of unregistered classes, in order.
+
+    Raises:
+        RunError: one is not installed, or an own one was not handed over.
+    """
+    made, left = [], list(own)
+    for entry in card.preprocessors:
+        reference = entry["use"]
+        distribution, _, name = reference.partition(":")
+        if distribution == "unregistered":
+            if not left or type(left[0]).__name__ != name:
+                raise RunError(
+                    f"{folder} was trained with your own {name}; pass it: load_run(path, preprocessors=[{name}(...)])"
+                )
+            made.append((reference, left.pop(0)))
+            continue
+        try:
+            made.append((reference, registry.make("preprocessor", reference, **entry["parameters"])))
+        except UnknownComponentError:
+            raise RunError(
+                f"{folder} was trained with the preprocessor {name} of {distribution}, which is not installed here: "
+                f"{_remedy(distribution, registry)}"
+            ) from None
+    return Preprocessors(tuple(made), card.preprocessing)
+
+
+def _remedy(distribution: str, registry: Registry) -> str:
+    if distribution.startswith(FILE_PREFIX):
+        return f"add --plugin {distribution.removeprefix(FILE_PREFIX).replace('-', '_')}.py, the file that it was loaded from"
+    known = distribution in {record.distribution for record in registry.components()}
+    return f"pip install {'--upgrade ' if known else ''}{distribution}"
+
+
+def load_network(
+    folder: Path, card: ModelCard, registry: Registry, preprocessors: Preprocessors, architecture: Any = None
+) -> BuiltNetwork:
+    """The network with the run's weights and preprocessors.
 
     ``architecture`` is needed only where the run used an instance of an unregistered class.
     """
@@ -113,4 +155,4 @@ def load_network(folder: Path, card: ModelCard, registry: Registry, architecture
         load_arrays(network.module, arrays)
     except MedplugError as error:
         raise RunError(f"{folder / WEIGHTS}: {error}") from None
-    return network
+    return network.within(preprocessors)

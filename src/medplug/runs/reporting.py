@@ -12,7 +12,6 @@ import numpy as np
 from medplug.config.config import Config
 from medplug.config.files import parse_recipe
 from medplug.config.settings import RenderingSettings
-from medplug.data.split import independence
 from medplug.explain.overlay import colour_scale
 from medplug.files import read_json, write_text
 from medplug.report.card import model_card
@@ -26,22 +25,7 @@ from medplug.runs.evaluating import CHANGED
 from medplug.runs.explaining import read_explained
 from medplug.runs.folder import SplitTable
 from medplug.runs.model import load_card
-from medplug.values import SPLITS, Index
-
-_INDEPENDENCE = {
-    "group": "Known groups ({groups}) and pixel-identical images are never shared between training and test.",
-    "image": (
-        "Test images were set apart image by image (pixel-identical copies stay together): images of one patient "
-        "may lie on both sides, which makes results look better than they are."
-    ),
-}
-_LEVELS = {"group": "group (given)", "image": "image"}
-
-
-def split_independence(index: Index, config: Config) -> dict[str, str]:
-    """How independent test images are of training images: ``level`` in a word or two, ``text`` as a sentence."""
-    kind = independence(index, config.split)
-    return {"level": _LEVELS[kind], "text": _INDEPENDENCE[kind].format(groups=", ".join(index.groups))}
+from medplug.values import SPLITS
 
 
 def write_report(folder: Path, metrics: Mapping[str, Any]) -> Path:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from medplug.config import Config
 from medplug.config.config import from_assignments
 from medplug.config.files import parse_recipe
-from medplug.errors import UsageError
+from medplug.errors import RunError, UsageError
 from medplug.params import parameters
 from medplug.plugins.records import canonical
 from medplug.plugins.registry import Registry
-from medplug.runs.folder import CONFIG
+from medplug.runs.folder import CONFIG, SPLIT, read_split
+from medplug.values import Index, Split
 
 # Settings and kinds that only matter after training: a run may be finished with others.
 _AFTER_TRAINING = ("explainer", "metric", "observer", "rendering", "evaluation")
@@ -48,6 +50,26 @@ def stored_recipe(out: str | None, options: Any, settings: dict[str, str], regis
             f"--resume: the run in {out} has other values ({'; '.join(changed)}); leave the options out, or start anew"
         )
     return str(path)
+
+
+def as_planned(folder: Path, config: Config, index: Index, split: Split) -> Config:
+    """The configuration with the epochs that the run had planned.
+
+    Raises:
+        RunError: the split is another one, so that training images would be tested, or training has other settings.
+    """
+    if not (folder / CONFIG).exists():
+        return config
+    stored = read_split(folder / SPLIT, index.classes)
+    now_parts = dict(zip(index.samples, split.names(len(index)), strict=True))
+    if dict(zip(stored.samples, stored.parts, strict=True)) != now_parts:
+        raise RunError(f"{folder} was started on another split (seed, groups or given parts have changed); start anew")
+    path = folder / CONFIG
+    planned = Config.from_layers(parse_recipe(path.read_text("utf-8"), str(path))).training
+    epochs = {"epochs": planned.epochs, "frozen_epochs": planned.frozen_epochs}
+    if replace(config.training, **epochs) != planned:
+        raise RunError(f"{folder} was started with other training settings, see {path}; start anew in another folder")
+    return replace(config, training=planned)
 
 
 def _changes(before: Config, after: Config, name: str, registry: Registry) -> list[str]:

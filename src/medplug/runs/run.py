@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +16,10 @@ from medplug.config.config import SECTION_OF, from_assignments
 from medplug.config.files import parse_recipe
 from medplug.data.batches import Loader
 from medplug.data.decode import check_pixels, to_input
+from medplug.data.preprocess import Preprocessors
 from medplug.data.split import group_of
 from medplug.data.store import PixelStore
-from medplug.errors import DataError, RunError, UsageError
+from medplug.errors import RunError, UsageError
 from medplug.evaluation.aggregate import by_group
 from medplug.evaluation.decision import DecisionRules
 from medplug.evaluation.scores import named_metrics
@@ -32,11 +33,12 @@ from medplug.progress import Reporter, quiet_reporter
 from medplug.report.facts import ExplainedImage
 from medplug.runs import folder as names
 from medplug.runs.elsewhere import evaluate_data
-from medplug.runs.evaluating import Part, decide, evaluate_into, note_changes, read_rules, save_rules
-from medplug.runs.explaining import Wanted, explain_images
-from medplug.runs.inputs import Loaded, expand, groups_of, nothing_readable
-from medplug.runs.model import ModelCard, load_card, load_network
-from medplug.runs.reporting import split_independence, write_report
+from medplug.runs.evaluating import Part, decide, evaluate_into, note_changes, read_rules, refuse_rules, save_rules
+from medplug.runs.explaining import Wanted, explain_images, wanted_of_test_part
+from medplug.runs.independence import stored_independence, stored_index
+from medplug.runs.inputs import Loaded, Readers, Stored, expand, groups_of, nothing_readable
+from medplug.runs.model import ModelCard, load_card, load_network, load_preprocessors
+from medplug.runs.reporting import write_report
 from medplug.seeds import child_seed
 from medplug.values import Index, Predictions, Skipped
 
@@ -66,6 +68,7 @@ class Run:
         architecture: Any = None,
         reader: Any = None,
         config: Config | None = None,
+        preprocessors: Sequence[Any] = (),
     ) -> None:
         self.folder = Path(folder)
         self.card: ModelCard = load_card(self.folder)
@@ -73,6 +76,7 @@ class Run:
         self.explained_into = self.folder / names.EXPLANATIONS
         self.evaluated_into = self.folder
         self._registry, self._architecture, self._reader = registry, architecture, reader
+        self._own_preprocessors = preprocessors
         if config is not None:  # with instances of the user's own, which no file can hold
             self.config = config
 
@@ -108,7 +112,12 @@ class Run:
     @cached_property
     def network(self) -> BuiltNetwork:
         """The network with its trained weights."""
-        return load_network(self.folder, self.card, self._registry, self._architecture)
+        return load_network(self.folder, self.card, self._registry, self.preprocessors, self._architecture)
+
+    @cached_property
+    def preprocessors(self) -> Preprocessors:
+        """What brings images to the form that the network was trained with."""
+        return load_preprocessors(self.folder, self.card, self._registry, self._own_preprocessors)
 
     # ------------------------------------------------------------ predicting
 
@@ -122,7 +131,8 @@ class Run:
         """Probabilities of new images, with the run's decisions in ``columns``.
 
         Args:
-            images: paths (folders are searched for image files), one path, or arrays ``[*S, C]``.
+            images: arrays ``[*S, C]``, or one path or several: image files, folders, lists of paths (``@list``, ``*.txt``),
+                tables and files of many images that a reader understands, ``READER:ARGUMENT``.
             batch_size: images at once.
             groups: the group (patient) of each image, by its name or path, or its file name alone; see :meth:`by_group`.
             reporter: shows progress; silent without one.
@@ -134,7 +144,7 @@ class Run:
             DataError: there is no readable image.
         """
         reporter = reporter or quiet_reporter()
-        sources = list(expand(images, self.card.spatial))
+        sources = list(expand(images, self.card.spatial, Readers(self._run_reader, self._registry)))
         tracked = iter(reporter.track(sources, "predicting", len(sources), "images"))
         self.skipped, names_, parts = (), [], []
         while chunk := list(itertools.islice(tracked, batch_size)):
@@ -173,7 +183,7 @@ class Run:
         return read_rules(self.folder)
 
     def _load(self, images: Any, reporter: Reporter) -> tuple[list[tuple[str, Any]], np.ndarray]:
-        sources = list(expand(images, self.card.spatial))
+        sources = list(expand(images, self.card.spatial, Readers(self._run_reader, self._registry)))
         found, pixels, self.skipped = self._read(reporter.track(sources, "reading images", len(sources), "images"))
         if not found:
             raise nothing_readable(self.skipped)
@@ -191,13 +201,15 @@ class Run:
                     raise ImageError(
                         f"has {raw.ndim - 1} spatial axes; the run was trained on images with {self.card.spatial}"
                     )
-                pixels.append(to_input(raw, self.card.decode))
+                pixels.append(to_input(raw, self.preprocessors.decode, name))
                 found.append((name, source))
             except ImageError as error:
                 skipped.append(Skipped(name, str(error)))
         return found, pixels, tuple(skipped)
 
-    def _read_file(self, path: str) -> np.ndarray:
+    def _read_file(self, path: str | Stored) -> np.ndarray:
+        if isinstance(path, Stored):
+            return path.load()
         reader = self._run_reader()
         return reader.load(path) if getattr(reader, "loads_files", False) else load_image(path)
 
@@ -235,11 +247,12 @@ class Run:
         if data is None:
             self.evaluated_into = self.folder
             return self._evaluate_again(config, metrics, reporter)
+        refuse_rules(settings or {}, self.folder)
         folder = names.claim(out, str(data), False) if out else names.fresh(self.folder / names.EVALUATIONS, str(data))
         self.evaluated_into = folder
         try:
             return evaluate_data(
-                self.folder, self.card, self._forward, self.decision, metrics, str(data), config, self._registry,
+                self.folder, self.card, self.preprocessors.decode, self._forward, self.decision, metrics, str(data), config, self._registry,
                 folder, reporter,
             )  # fmt: skip
         except BaseException:
@@ -252,7 +265,7 @@ class Run:
         rules = decide(validation, None, config.evaluation, child_seed(config.seed, "decision"), before)
         figures = evaluate_into(
             self.folder, test, metrics, config.evaluation, seed=config.seed, rules=rules,
-            independence=split_independence(self._index(), self.config), validation=validation, reporter=reporter,
+            independence=stored_independence(self.folder, self.card), validation=validation, reporter=reporter,
             novelty=novelty,
         )  # fmt: skip
         note_changes(self.folder, self.config.evaluation, config.evaluation)
@@ -298,7 +311,7 @@ class Run:
             what = f"samples such as {unknown[0]!r}" if unknown else f"classes {table.classes}"
             raise RunError(f"{self.folder}: predictions and split.csv do not belong together ({what})")
         rows = [row_of[s] for s in table.samples]
-        groups = group_of(self._index(), self.config.split.groups != "none")
+        groups = group_of(self._index(), self.config.split.groups)
         found = Predictions(
             table.samples, table.probabilities, split.targets[rows], self.classes, self.card.task,
             None if groups is None else groups[rows].astype(str),
@@ -306,8 +319,7 @@ class Run:
         return Part(found, {name: column[rows] for name, column in split.metadata.items()})
 
     def _index(self) -> Index:
-        split = names.read_split(self.folder / names.SPLIT, self.classes)
-        return Index(split.samples, split.samples, split.targets, self.classes, self.card.task, split.groups)
+        return stored_index(self.folder, self.card)[0]
 
     def _changed(self, settings: Mapping[str, Any]) -> Config:
         if not settings:
@@ -356,8 +368,9 @@ class Run:
         reporter.say(f"explaining with {explainer[0]}")
         wanted, reader = self._of_test_split(config) if images is None else self._of_images(images, reporter)
         return explain_images(
-            self.explained_into, config.rendering, reader, wanted, self.classes, self.network, explainer, config.seed
-        )
+            self.explained_into, config.rendering, reader, wanted, self.classes, self.network, explainer, config.seed,
+            reporter.warn,
+        )  # fmt: skip
 
     def _of_images(self, images: Any, reporter: Reporter) -> tuple[list[Wanted], Any]:
         loaded, pixels = self._load(images, reporter)
@@ -368,28 +381,13 @@ class Run:
             over = np.flatnonzero(probabilities[number] >= 0.5).tolist()
             for c in over if self.task == "multilabel" and over else [best]:
                 wanted.append(Wanted(name, str(number), pixels[number], c, c, (), float(probabilities[number, c])))
-        return wanted, Loaded(
-            [source if isinstance(source, np.ndarray) else self._read_file(source) for _, source in loaded]
-        )
+        return wanted, Loaded([source for _, source in loaded], self._read_file)
 
     def _of_test_split(self, config: Config) -> tuple[list[Wanted], Any]:
-        from medplug.explain.select import select_examples
-
-        source = read_json(self.folder / names.MANIFEST)["argument"]
         reader = self._run_reader()
         if reader is None:
             raise UsageError("this run was trained on arrays; pass the images to explain")
-        index = reader.index(source)
-        row_of = {name: i for i, name in enumerate(index.samples)}
+        source = read_json(self.folder / names.MANIFEST)["argument"]
         predictions = self.predictions("test")
-        wanted = []
-        for example in select_examples(predictions, config.rendering, seed=child_seed(config.seed, "explanations")):
-            sample = predictions.samples[example.row]
-            if sample not in row_of:
-                raise DataError(f"{source}: the test image {sample} is no longer there; pass the images to explain")
-            uri = index.uris[row_of[sample]]
-            labels = tuple(c for c, t in zip(self.classes, predictions.targets[example.row], strict=True) if t >= 0.5)  # type: ignore[index]
-            pixels = to_input(check_pixels(reader.load(uri), sample), self.card.decode)
-            probability = float(predictions.probabilities[example.row, example.explained])
-            wanted.append(Wanted(sample, uri, pixels, example.shown_for, example.explained, labels, probability))
-        return wanted, reader
+        decode, seed = self.preprocessors.decode, child_seed(config.seed, "explanations")
+        return wanted_of_test_part(reader, source, predictions, config.rendering, decode, seed), reader

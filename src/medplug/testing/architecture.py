@@ -143,12 +143,14 @@ def _backward(case: Case) -> tuple[dict[str, float], Any]:
 
 @check("preprocessing = Preprocessing(size, channels, mean, std), with one mean and std per channel", cheap=True)
 def preprocessing_is_sound(case: Case) -> None:
-    """``preprocessing`` has a size, 1 or 3 channels, and a mean and a positive std for each."""
+    """``preprocessing`` has a size, 1 or 3 channels, and a mean and a positive std for each, or is ``per_image``."""
     from medplug.contracts.architecture import Preprocessing
 
     given = case.obj.preprocessing
     require(isinstance(given, Preprocessing), f"preprocessing is {type(given).__name__}")
     require(given.channels in (1, 3) and given.size > 0, f"channels {given.channels}, size {given.size}")
+    if given.per_image:
+        return
     lengths = (len(given.mean), len(given.std))
     require(lengths == (given.channels,) * 2, f"{lengths[0]} means and {lengths[1]} stds for {given.channels} channels")
     require(all(s > 0 for s in given.std), f"std {given.std} is not positive")

@@ -1,4 +1,4 @@
-"""Fakes of the stages before training, and of what watches it: a reader of drawn images, an augmenter, an observer."""
+"""Fakes of the stages before training, and of what watches it: a reader of drawn images, preprocessors and others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from medplug.plugins import DataError, ImageError, Index, component, param
+from medplug.plugins import DataError, ImageError, Index, Preprocessing, component, param, resize, to_channels
 
 _PARTS = ("train", "train", "train", "validation", "test")
 
@@ -79,6 +79,34 @@ class Memory:
         if self.pixels == "float32":
             return image.astype(np.float32)
         return np.round(image * np.iinfo(self.pixels).max).astype(self.pixels)
+
+
+@component
+class Fit:
+    """Stretches an image to the size and channels that are wanted."""
+
+    stage = "image"
+
+    antialias: bool = param("filter when shrinking", default=True)
+
+    def __call__(self, pixels: np.ndarray, target: Preprocessing) -> np.ndarray:
+        """Pixels ``[*S, C]`` to ``[size, …, channels]`` of the same depth."""
+        return resize(to_channels(pixels, target.channels), target.size, self.antialias)
+
+    def region(self, shape: tuple[int, ...], target: Preprocessing) -> tuple[tuple[float, float], ...]:
+        """All of the image."""
+        return tuple((0.0, float(n)) for n in shape[:-1])
+
+
+@component
+class Shift:
+    """Brings images to the values that the weights were trained with."""
+
+    stage = "batch"
+
+    def __call__(self, images: jax.Array, target: Preprocessing, key: jax.Array | None = None) -> jax.Array:
+        """Images ``[B, *S, C]`` in [0, 1] to images that are centred as the architecture says."""
+        return target.standardise(images)
 
 
 @component

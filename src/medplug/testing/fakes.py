@@ -11,10 +11,10 @@ from flax import nnx
 
 from medplug.plugins import Component, Preprocessing, component, param
 from medplug.plugins.registry import Registry
-from medplug.testing.fake_data import Memory, Mirror, Recorder
+from medplug.testing.fake_data import Fit, Memory, Mirror, Recorder, Shift
 
 __all__ = [
-    "InputGradient", "Memory", "Mirror", "Recorder", "SimpleAccuracy", "SimpleAuc", "SimpleBinaryCrossEntropy",
+    "Fit", "InputGradient", "Memory", "Mirror", "Recorder", "Shift", "SimpleAccuracy", "SimpleAuc", "SimpleBinaryCrossEntropy",
     "SimpleCrossEntropy", "TinyNet", "TinyNetwork", "fake_registry",
 ]  # fmt: skip
 
@@ -197,6 +197,8 @@ class InputGradient:
 
 _RECORDS = (
     ("reader", "memory", Memory),
+    ("preprocessor", "fit", Fit),
+    ("preprocessor", "shift", Shift),
     ("augmenter", "mirror", Mirror),
     ("architecture", "tiny_net", TinyNet),
     ("loss", "simple_cross_entropy", SimpleCrossEntropy),

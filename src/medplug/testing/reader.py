@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -108,7 +110,7 @@ def index_is_stable(case: Case) -> None:
     again = [case.obj, type(case.obj)(**parameters(case.obj)) if is_component(case.obj) else case.obj]
     for reader in again:
         second = reader.index(source_of(case))
-        for name in ("samples", "uris", "classes", "task", "skipped", "notes"):
+        for name in ("samples", "uris", "classes", "task", "skipped", "notes", "site", "guessed", "about"):
             require(getattr(first, name) == getattr(second, name), f"two calls of index differ in {name}")
         columns: dict[str, tuple[Any, Any]] = {"targets": (first.targets, second.targets)}
         columns |= {f"group {n}": (c, second.groups.get(n)) for n, c in first.groups.items()}
@@ -116,6 +118,59 @@ def index_is_stable(case: Case) -> None:
         columns["splits"] = (first.splits, second.splits)
         for name, (a, b) in columns.items():
             require(_same(a, b), f"two calls of index differ in {name}")
+
+
+@check("name in Index.site and Index.guessed columns of the index; tell guesses in Index.notes, as plain sentences")
+def columns_are_told(case: Case) -> None:
+    """The site and the guessed groups are columns of the index; notes and reasons are texts."""
+    index = _index(case)
+    columns = {**index.groups, **index.metadata}
+    require(not index.site or index.site in columns, f"site names {index.site!r}, which is no column")
+    require(
+        set(index.guessed) <= set(index.groups),
+        f"guessed names {set(index.guessed) - set(index.groups)}, no columns of groups",
+    )
+    require(not index.guessed or index.notes, "groups are guessed, and no note says so")
+    texts = [
+        *index.notes,
+        *(s.name for s in index.skipped),
+        *(s.reason for s in index.skipped),
+        *dataclasses.astuple(index.about),
+    ]
+    bad = [t for t in texts if not isinstance(t, str)]
+    require(not bad, f"notes, skipped and about hold texts; found {bad[:1]}")
+    silent = [s.name for s in index.skipped if not s.reason.strip()]
+    require(not silent, f"left out without a reason: {silent[:1]}")
+
+
+@check("return from facts plain texts and numbers by name, the same each time; nothing that identifies a person")
+def facts_are_plain(case: Case) -> None:
+    """What ``facts`` tells of an image are texts and finite numbers, whose names are texts; a foreign uri raises nothing."""
+    if not hasattr(case.obj, "facts"):
+        raise NotApplicable("the reader tells nothing beside the pixels (no method `facts`)")
+    for uri in [*_some_uris(case), str(case.folder() / "no such file.png")]:
+        facts = case.obj.facts(uri)
+        require(isinstance(facts, Mapping), f"facts({uri!r}) returned {type(facts).__name__}, not a mapping")
+        for name, value in facts.items():
+            plain = isinstance(name, str) and isinstance(value, (str, bool, int, float))
+            require(plain, f"facts({uri!r})[{name!r}] is {type(value).__name__}, not a text or a number")
+            require(not isinstance(value, float) or math.isfinite(value), f"facts({uri!r})[{name!r}] is {value}")
+        require(case.obj.facts(uri) == facts, f"two calls of facts({uri!r}) differ")
+
+
+@check("let unlabelled return all images of the source, without classes: targets [N, 0], task 'multilabel'")
+def unlabelled_covers_the_index(case: Case) -> None:
+    """``unlabelled`` gives every image of ``index``, by the same name, with no labels."""
+    if not hasattr(case.obj, "unlabelled"):
+        raise NotApplicable("the reader has no method `unlabelled`: predict takes single images of it only")
+    found, index = case.obj.unlabelled(source_of(case)), _index(case)
+    require(isinstance(found, Index), f"unlabelled returned {type(found).__name__}, not an Index")
+    require(found.classes == () and found.targets.shape == (len(found), 0), "unlabelled gives classes or targets")
+    missing = set(index.uris) - set(found.uris)
+    require(not missing, f"unlabelled lacks {sorted(missing)[:1]}")
+    names = dict(zip(found.uris, found.samples, strict=True))
+    other = [s for s, uri in zip(index.samples, index.uris, strict=True) if names[uri] != s]
+    require(not other, f"unlabelled gives another name to {other[:1]}")
 
 
 @check("raise DataError with a sentence for the user where a source cannot be used")
@@ -135,7 +190,7 @@ def unusable_sources_are_refused(case: Case) -> None:
 )
 def loads_pixels(case: Case) -> None:
     """Images have an axis for 1, 3 or 4 channels and one of the three dtypes."""
-    axes = set()
+    axes, deepest, wide = set(), 0, False
     for uri in _some_uris(case):
         image = case.obj.load(uri)
         require(isinstance(image, np.ndarray), f"load({uri!r}) returned {type(image).__name__}, not an array")
@@ -148,7 +203,13 @@ def loads_pixels(case: Case) -> None:
         if image.dtype == np.float32:
             inside = np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1
             require(inside, f"load({uri!r}) is float32 outside 0 to 1")
+        if image.dtype == np.uint16:
+            wide, deepest = True, max(deepest, int(image.max()))
         axes.add(image.ndim)
+    require(
+        not wide or deepest == 0 or deepest > 4095,
+        f"uint16 goes from 0 to 65535, but no image exceeds {deepest}: scale by the true bit depth",
+    )
     require(len(axes) == 1, f"images have different numbers of axes: {sorted(axes)}")
 
 
@@ -198,6 +259,9 @@ CHECKS: tuple[Check, ...] = (
     can_read_never_raises,
     index_is_sound,
     index_is_stable,
+    columns_are_told,
+    facts_are_plain,
+    unlabelled_covers_the_index,
     unusable_sources_are_refused,
     loads_pixels,
     loads_in_threads,

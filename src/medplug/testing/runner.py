@@ -69,7 +69,7 @@ def checks_of(kind: str) -> tuple[Check, ...]:
     own: tuple[Check, ...] = getattr(import_module(module), attribute)
     if kind == "recipe":  # a file, not an object
         return own
-    if kind == "observer":  # has any of the methods, not all
+    if kind in ("observer", "preprocessor"):  # have some of the methods, not all
         return tuple(c for c in COMMON if c.name != "keeps_the_protocol") + own
     return COMMON + own
 
@@ -85,6 +85,8 @@ def kind_of(obj: Any) -> str:
         return "architecture"
     code = getattr(getattr(obj, "__call__", None), "__code__", None)  # noqa: B004 - its argument names are looked at
     names = code.co_varnames[: code.co_argcount] if code else ()
+    if "target" in names:
+        return "preprocessor"
     found = [kind for kind, word in _CALLED.items() if word in names]
     if "classify" in names:
         return "explainer"

@@ -86,7 +86,7 @@ class Trainer:
     def __post_init__(self) -> None:
         modes, self._start = split_network(self.network, self.settings.batch_norm)
         counts = jnp.asarray(self.class_counts, jnp.float32)
-        objective = Objective(modes, self.network.preprocessing, self.augmenters, self.loss, counts, self.task)
+        objective = Objective(modes, self.network.prepare, self.augmenters, self.loss, counts, self.task)
         self._optimizer = make_optimizer(self.settings)
         self._steps = {
             phase: make_train_step(

@@ -12,11 +12,11 @@ import optax
 from flax import nnx
 
 from medplug.config.settings import TrainingSettings
-from medplug.contracts.architecture import Preprocessing
 from medplug.errors import ContractError
 from medplug.model.apply import cache_friendly_batch, divisor, in_parts, probabilities
-from medplug.model.network import standardise
 from medplug.train.state import Modes, TrainState, merge
+
+_PREPROCESSING = 2**31 - 1  # a number that no augmenter's place in its list reaches
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Objective:
 
     Attributes:
         modes: the network's structure in each mode.
-        preprocessing: mean and standard deviation of the input.
+        prepare: images in [0, 1] and a key, or None in evaluation, to what the network sees.
         augmenters: applied in order.
         loss: meets the contract of losses.
         class_counts: ``[K, 2]`` of the training split.
@@ -33,7 +33,7 @@ class Objective:
     """
 
     modes: Modes
-    preprocessing: Preprocessing
+    prepare: Callable[[jax.Array, jax.Array | None], jax.Array]
     augmenters: tuple[Any, ...]
     loss: Any
     class_counts: jax.Array
@@ -47,9 +47,12 @@ class Objective:
             _same_form(augmenter, before, x)
         return jnp.clip(x, 0, 1)
 
-    def losses(self, module: Any, images: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Losses ``[B]`` and logits ``[B, K]`` of images in [0, 1]."""
-        logits = module(standardise(images, self.preprocessing)).astype(jnp.float32)
+    def losses(
+        self, module: Any, images: jax.Array, targets: jax.Array, key: jax.Array | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """Losses ``[B]`` and logits ``[B, K]`` of images in [0, 1]; ``key`` in training."""
+        key = None if key is None else jax.random.fold_in(key, _PREPROCESSING)
+        logits = module(self.prepare(images, key)).astype(jnp.float32)
         values = self.loss(logits, targets, self.class_counts)
         if getattr(values, "shape", None) != (len(images),):
             got = f"{getattr(values, 'dtype', type(values).__name__)} {list(getattr(values, 'shape', ()))}"
@@ -105,7 +108,7 @@ def make_train_step(
         params: Any, state: TrainState, images: jax.Array, targets: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, Any]:
         module = merge(graph, with_trainable(state, params, frozen))
-        values, _ = objective.losses(module, objective.augment(key, images), targets)
+        values, _ = objective.losses(module, objective.augment(key, images), targets, key)
         return values.sum(), nnx.split(module, nnx.Param, nnx.BatchStat, ...)[2:]
 
     gradient = jax.value_and_grad(total, has_aux=True)

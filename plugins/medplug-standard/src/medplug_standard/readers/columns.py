@@ -2,107 +2,38 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from medplug.plugins import DataError
-from medplug_standard.readers.filematch import Finder, Match, looks_like_mask
 from medplug_standard.readers.files import SPLIT_NAMES, nearest_hint, some
+from medplug_standard.readers.imagecolumns import ImageColumn
+from medplug_standard.readers.names import (
+    ANATOMY,
+    GROUP_NAMES,
+    LABEL_NAMES,
+    NEVER_LABELS,
+    SITE_NAMES,
+    SPLIT_COLUMNS,
+    normalised,
+)
 from medplug_standard.readers.tablefile import Table, is_missing
-
-LABEL_NAMES = [
-    "label",
-    "labels",
-    "class",
-    "classes",
-    "class_label",
-    "class_name",
-    "class_id",
-    "label_name",
-    "dx",
-    "diagnosis",
-    "diagnoses",
-    "target",
-    "targets",
-    "category",
-    "categories",
-    "finding",
-    "findings",
-    "finding_label",
-    "finding_labels",
-    "pathology",
-    "disease",
-    "condition",
-    "grade",
-    "severity",
-    "level",
-    "outcome",
-    "y",
-]
-"""Columns taken for the label by their name, the first that is there; written in any case and with any separator."""
-
-GROUP_NAMES = frozenset(
-    [
-        "patient",
-        "patient_id",
-        "patient_number",
-        "patientid",
-        "subject",
-        "subject_id",
-        "subjectid",
-        "case",
-        "case_id",
-        "caseid",
-        "lesion",
-        "lesion_id",
-        "lesionid",
-        "source",
-        "source_id",
-        "study",
-        "study_id",
-        "study_uid",
-        "study_instance_uid",
-        "person",
-        "person_id",
-        "participant",
-        "participant_id",
-        "slide",
-        "slide_id",
-        "group",
-        "group_id",
-    ]
-)
-"""Columns taken for groups by their name."""
-
-SPLIT_COLUMNS = ("split", "set", "partition", "subset", "fold", "phase")
-"""Columns taken for a given split by their name, if every cell is one of ``SPLIT_NAMES`` or empty."""
-
-NEVER_LABELS = re.compile(
-    r"(^|_)(id|ids|type|types|format|mode|encoding|mime|extension|file|files|filename|name|path|url|uri|image|mask|"
-    r"width|height|size|rows|columns|bytes|date|year|time|age|sex|gender|race|ethnicity|eye|side|laterality|"
-    r"site|location|localization|localisation|anatom_site|body_part|view|view_position|position|projection|"
-    r"scanner|device|machine|manufacturer|modality|dataset|hospital|center|centre|country|fold|split|set|"
-    r"quality|index|number|count|keywords|comment|comments|notes|source|license|licence)$"
-)
-"""Columns never taken for a label by guess: what they hold describes the file, the patient or the recording.
-``dx_type`` of HAM10000 (how the diagnosis was confirmed) is the classic: it nearly gives the class away."""
 
 _POSITIVE = frozenset({"1", "1.0", "true", "yes"})
 _NEGATIVE = frozenset({"0", "0.0", "false", "no"})
 _UNSURE = frozenset({"-1", "-1.0"})  # CheXpert's "uncertain"
-_PROBES = 300  # rows looked at to find the column of images
 
 
 @dataclass(frozen=True)
 class Roles:
     """The columns in use. ``notes`` says in words which and whether they were guessed."""
 
-    image: str
-    finder: Finder
-    labels: tuple[str, ...]
+    images: tuple[ImageColumn, ...]
+    labels: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     split: str = ""
+    site: str = ""
     notes: list[str] = field(default_factory=list)
 
 
@@ -125,82 +56,10 @@ def named(table: Table, text: str, parameter: str) -> tuple[str, ...]:
     return names
 
 
-def normalised(name: str) -> str:
-    """A column's name in lower case with underscores: ``class label``, ``ClassLabel`` -> ``class_label``."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    return re.sub(r"[^0-9a-z]+", "_", spaced.lower()).strip("_")
-
-
-# ---------------------------------------------------------------- images
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    column: str
-    finder: Finder
-    matches: tuple[Match, ...]
-
-    @property
-    def score(self) -> tuple[float, float]:
-        """Different files found per row looked at; among equals, how little the rules had to stretch."""
-        trust = {m.name: m.trust for m in self.matches if m.name}
-        return len(trust) / max(len(self.matches), 1), sum(trust.values()) / max(len(trust), 1)
-
-
-def find_images(table: Table, places: list[Finder], column: str | None) -> tuple[str, Finder, str]:
-    """The column of images, where they lie, and how they were matched, in words.
-
-    A column scores by the share of its rows that lead to different files, so that a column of grades 1 to 5 does not
-    pass for the files 001 to 005.
-
-    Raises:
-        DataError: no column leads to files, or two do, to different ones.
-    """
-    columns = [column] if column else list(table.columns)
-    best = {name: _best_place(table, name, places) for name in columns}
-    chosen = max(best.values(), key=lambda candidate: candidate.score)
-    if chosen.score[0] == 0:
-        raise DataError(_nothing_matches(table, columns, places))
-    if not column:
-        _check_rivals(chosen, best)
-    rules = Counter(m.how for m in chosen.matches if m.how)
-    return chosen.column, chosen.finder, ", ".join(rules)
-
-
-def _best_place(table: Table, column: str, places: list[Finder]) -> _Candidate:
-    cells = table.columns[column]
-    step = max(1, len(cells) // _PROBES)
-    probes = cells[::step]
-    candidates = [_Candidate(column, place, tuple(map(place.find, probes))) for place in places]
-    return max(candidates, key=lambda candidate: candidate.score)
-
-
-def _check_rivals(chosen: _Candidate, best: dict[str, _Candidate]) -> None:
-    mine = {chosen.finder.root / m.name for m in chosen.matches if m.name}
-    for rival in best.values():
-        files = {rival.finder.root / m.name for m in rival.matches if m.name and not looks_like_mask(m.name)}
-        if len(files - mine) * 2 > len(mine) and "mask" not in normalised(rival.column):
-            raise DataError(
-                f"two columns name different image files: {chosen.column!r} and {rival.column!r}. A row must be one "
-                "image: reshape the table to one row per image, or name the column to use: --set reader.image_column=…"
-            )
-
-
-def _nothing_matches(table: Table, columns: list[str], places: list[Finder]) -> str:
-    where = some([f"{place.root} ({place.images} images)" for place in places], 4)
-    if len(columns) == 1:
-        tried = [repr(cell) for cell in table.columns[columns[0]][:3]]
-        what = f"no cell of column {columns[0]!r} leads to a file; tried were {', '.join(tried)}"
-    else:
-        examples = [f"{name}: {table.columns[name][0]!r}" for name in columns]
-        what = f"no column leads to image files; tried were {some(examples, 5)}"
-    return f"{what}, as paths and as names without extension, in {where}; set reader.image_root or reader.image_column"
-
-
 # ---------------------------------------------------------------- labels
 
 
-def guess_labels(table: Table, taken: set[str]) -> tuple[tuple[str, ...], str]:
+def guess_labels(table: Table, taken: Collection[str]) -> tuple[tuple[str, ...], str]:
     """The label columns and why: by name, else the 0/1 columns, else the column with the fewest values.
 
     Raises:
@@ -233,14 +92,16 @@ def is_binary(cells: list[str]) -> bool:
     return bool(values & _NEGATIVE) and all(truth(value) is not None for value in values)
 
 
-def truth(cell: str) -> float | None:
-    """1 or 0; NaN for an empty cell and for -1 (uncertain); None for anything else."""
+def truth(cell: str, empty: float = float("nan"), unsure: float = float("nan")) -> float | None:
+    """1 or 0; ``empty`` for an empty cell, ``unsure`` for -1; None for anything else."""
     low = cell.lower()
     if low in _POSITIVE:
         return 1.0
     if low in _NEGATIVE:
         return 0.0
-    return float("nan") if low in _UNSURE or is_missing(low) else None
+    if low in _UNSURE:
+        return unsure
+    return empty if is_missing(low) else None
 
 
 def _distinct(table: Table, column: str) -> int:
@@ -250,7 +111,7 @@ def _distinct(table: Table, column: str) -> int:
 # ---------------------------------------------------------------- groups and splits
 
 
-def guess_groups(table: Table, taken: set[str]) -> tuple[tuple[str, ...], list[str]]:
+def guess_groups(table: Table, taken: Collection[str]) -> tuple[tuple[str, ...], list[str]]:
     """Columns named like groups. One value that holds over a third of the rows would leave nothing to split."""
     groups, notes = [], []
     for name in table.columns:
@@ -267,7 +128,7 @@ def guess_groups(table: Table, taken: set[str]) -> tuple[tuple[str, ...], list[s
     return tuple(groups), notes
 
 
-def guess_split(table: Table, taken: set[str]) -> str:
+def guess_split(table: Table, taken: Collection[str]) -> str:
     """The column of a given split; empty if there is none."""
     by_name = {normalised(name): name for name in reversed(list(table.columns)) if name not in taken}
     for name in SPLIT_COLUMNS:
@@ -292,3 +153,24 @@ def splits_of(table: Table, column: str) -> list[str]:
             )
         parts.append("" if is_missing(cell) else SPLIT_NAMES[cell.lower()])
     return parts
+
+
+# ---------------------------------------------------------------- sites
+
+
+def guess_site(table: Table, taken: Collection[str]) -> tuple[str, list[str]]:
+    """The column named like a hospital or a scanner, and remarks on one that is not taken after all."""
+    by_name = {normalised(name): name for name in reversed(list(table.columns)) if name not in taken}
+    for name in SITE_NAMES:
+        if name not in by_name:
+            continue
+        column = by_name[name]
+        values = {cell for cell in table.columns[column] if not is_missing(cell)}
+        places = [value for value in sorted(values) if ANATOMY.search(value)]
+        if len(values) < 2 or len(values) * 2 > len(table):
+            continue
+        if places:
+            why = f"{places[0]!r} is a place of the body (reader.site_column={column} takes it)"
+            return "", [f"column {column!r} is not taken for where images come from: {why}"]
+        return column, []
+    return "", []

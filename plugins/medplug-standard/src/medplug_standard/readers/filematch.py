@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from medplug_standard.readers.files import MASK_FOLDERS, is_image_name, is_mask_name, some, walk
 
@@ -38,10 +40,11 @@ class Match:
 class Finder:
     """The files below one folder, looked up by what tables say about them.
 
-    The rules, from the most to the least trusted: the path itself; the path in other case; the path without its
-    extension; a whole number equal to that of a file name (``7`` and ``007.png``); the file name alone, or without
-    extension, in a subfolder; the path without leading folders (of another machine); the path with another image
-    extension. Only the first takes masks and files that are not images. A rule that fits several files finds none.
+    The rules, from the most to the least trusted: the path itself; the path in other case, or with accents in another
+    Unicode form; the path without its extension; a whole number equal to that of a file name (``7`` and ``007.png``);
+    the file name alone, or without extension, in a subfolder; the path without leading folders (of another machine);
+    the path with another image extension; the path with ``%20`` and its like decoded. Only the first takes masks and
+    files that are not images. A rule that fits several files finds none.
     """
 
     def __init__(self, root: Path, names: Iterable[str]) -> None:
@@ -49,10 +52,10 @@ class Finder:
         self.names = frozenset(names)
         images = [name for name in self.names if is_image_name(name) and not looks_like_mask(name)]
         self.images = len(images)
-        self._lower = _by(images, str.lower)
-        self._stems = _by(images, lambda name: _stem(name).lower())
-        self._files = _by(images, lambda name: _base(name).lower())
-        self._file_stems = _by(images, lambda name: _stem(_base(name)).lower())
+        self._lower = _by(images, _folded)
+        self._stems = _by(images, lambda name: _folded(_stem(name)))
+        self._files = _by(images, lambda name: _folded(_base(name)))
+        self._file_stems = _by(images, lambda name: _folded(_stem(_base(name))))
         self._numbers = _by(
             [n for n in images if _stem(_base(n)).isdecimal()], lambda name: str(int(_stem(_base(name))))
         )
@@ -89,10 +92,10 @@ class Finder:
         return Match(Path(os.path.relpath(file, self.root)).as_posix(), "", 1.0)
 
     def _lenient(self, path: str) -> Iterable[tuple[list[str], str, float]]:
-        low = path.lower()
+        low = _folded(path)
         stem = _stem(low) if is_image_name(low) else low
         number = _NUMBER.fullmatch(low)
-        yield self._lower.get(low, []), "in other case", 0.99
+        yield self._lower.get(low, []), "in other case" if low.isascii() else "in other case or form of accents", 0.99
         yield self._stems.get(low, []), "ids without extension", 0.98
         if number:
             found = self._numbers.get(str(int(number[1])), [])
@@ -106,6 +109,8 @@ class Finder:
             yield self._stems.get(stem, []), "another image extension than in the table", 0.8
             if "/" not in low:
                 yield self._file_stems.get(stem, []), "another image extension than in the table", 0.75
+        if "%" in low:
+            yield self._lower.get(_folded(unquote(path)), []), "percent signs decoded", 0.7
 
 
 def finders(base: Path) -> list[Finder]:
@@ -136,6 +141,11 @@ def _by(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]
     for name in names:
         table[key(name)].append(name)
     return table
+
+
+def _folded(path: str) -> str:
+    """In lower case, accents as one character: macOS stores them as two, tables mostly do not."""
+    return unicodedata.normalize("NFC", path).lower()
 
 
 def _stem(path: str) -> str:

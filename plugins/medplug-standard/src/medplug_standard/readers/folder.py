@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from medplug.plugins import DataError, Index, Skipped, component, load_image, param
+from medplug.plugins import About, DataError, Index, Skipped, component, param
+from medplug_standard.readers import about
 from medplug_standard.readers.files import (
     SPLIT_NAMES,
     Found,
@@ -22,22 +22,15 @@ from medplug_standard.readers.files import (
     some,
     walk,
 )
+from medplug_standard.readers.folderlayout import Row, arrange
+from medplug_standard.readers.imagefiles import ImageFiles
 
+_SITE = "site"  # the column of sites in the metadata
 _GLANCE = 50_000  # files looked at before a folder counts as one without images: someone may pass a whole disk
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One image: its name, its class, the rest of its path within the class folder, its given split."""
-
-    name: str
-    label: str
-    rest: str
-    split: str = ""
-
-
 @component
-class Folder:
+class Folder(ImageFiles):
     """Class folders: the name of a folder is the class of every image below it.
 
     Understood are ``DATA/CLASS/…``, given splits as ``DATA/SPLIT/CLASS/…`` or ``DATA/CLASS/SPLIT/…``
@@ -48,9 +41,24 @@ class Folder:
     :data:`~medplug_standard.readers.files.MASK_WORDS`, or anything in a folder of ``MASK_FOLDERS``); files whose
     extension is not that of an image (``extensions``); images outside any class folder; loops of links.
     Masks that only their pixels betray are not recognised.
-    """
 
-    loads_files = True
+    With ``sites``, one more level of folders says where images come from (hospital, scanner); it becomes the column
+    ``site``. ``about.toml`` in the folder may tell title, licence, citation and url.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from PIL import Image
+        >>> with TemporaryDirectory() as data:
+        ...     for name in ("cyst/1.png", "cyst/2.png", "cyst/2_mask.png", "normal/1.png"):
+        ...         Path(data, name).parent.mkdir(exist_ok=True)
+        ...         Image.new("L", (8, 8)).save(Path(data, name))
+        ...     index = Folder().index(data)
+        >>> index.samples, index.classes
+        (('cyst/1.png', 'cyst/2.png', 'normal/1.png'), ('cyst', 'normal'))
+        >>> [(skipped.name, skipped.reason) for skipped in index.skipped]
+        [('cyst/2_mask.png', 'a mask by its name')]
+    """
 
     masks: Literal["skip", "keep"] = param(
         "files that look like masks by their name: skip or keep them", default="skip"
@@ -59,10 +67,13 @@ class Folder:
         "files to take for images: those with an image's extension, or all", default="images"
     )
     classes: tuple[str, ...] = param("classes to read, in this order; none given means all, sorted", default=())
-    pixels: Literal["faithful", "pillow"] = param(
-        "with pillow, images are read as convert('RGB') does: 16 bits saturate, EXIF and alpha are ignored",
-        default="faithful",
+    sites: Literal["none", "above", "below"] = param(
+        "folders that stand for hospitals or scanners: above (DATA/SITE/CLASS/…) or below (DATA/CLASS/SITE/…)",
+        default="none",
     )
+
+    def __post_init__(self) -> None:
+        self.check_pixels()
 
     def can_read(self, source: str) -> float:
         """0.9 for a folder with images below a subfolder, 0.1 for any other folder, else 0."""
@@ -83,23 +94,43 @@ class Folder:
             DataError: no such folder, no images, no class folders, one class only, or a class that is not there.
         """
         root = _checked_root(source)
-        found = list(walk(root, masks=self.masks == "keep"))
+        found = [f for f in walk(root, masks=self.masks == "keep") if f.name != about.FILE]
         usable, skipped = self._usable(found)
         tables = [f.name for f in found if f.name.lower().endswith((".csv", ".tsv"))]
         if not usable:
             raise DataError(_no_images(source, found, skipped))
-        rows, left, notes = _arrange(source, usable, self.classes)
+        rows, left, notes = arrange(source, usable, self.classes, self.sites)
         skipped += left
         rows, more = self._chosen(source, rows)
         notes += more
         classes = self.classes or tuple(sorted({row.label for row in rows}))
         _check_classes(source, rows, usable, tables)
         notes += _notes(found, skipped, rows, tables)
-        return _build(root, rows, classes, skipped, notes)
+        return _build(root, rows, classes, skipped, notes, about.about_beside(root))
 
-    def load(self, uri: str) -> np.ndarray:
-        """The pixels of one file, as :func:`medplug.plugins.load_image` reads them."""
-        return load_image(uri, convert=self.pixels == "pillow")
+    def unlabelled(self, source: str) -> Index:
+        """All images of a folder, for prediction, whatever its folders are called.
+
+        Masks are listed as skipped; hidden files, and those that are no images by their extension, are passed over.
+
+        Raises:
+            DataError: no such folder, or no images.
+        """
+        root = _checked_root(source)
+        found = list(walk(root, masks=self.masks == "keep"))
+        usable, skipped = self._usable(found)
+        if not usable:
+            raise DataError(_no_images(source, found, skipped))
+        names = sorted(usable)
+        told = [s for s in skipped if s.lost or "mask" in s.reason]
+        return Index(
+            tuple(names),
+            tuple(str(root / name) for name in names),
+            np.zeros((len(names), 0), np.float32),
+            (),
+            "multilabel",
+            skipped=tuple(told),
+        )
 
     def _usable(self, found: list[Found]) -> tuple[list[str], list[Skipped]]:
         usable: list[str] = []
@@ -120,7 +151,7 @@ class Folder:
             return "a mask by its name"
         return ""
 
-    def _chosen(self, source: str, rows: list[_Row]) -> tuple[list[_Row], list[str]]:
+    def _chosen(self, source: str, rows: list[Row]) -> tuple[list[Row], list[str]]:
         if not self.classes:
             return rows, []
         counts = Counter(row.label for row in rows)
@@ -148,89 +179,6 @@ def _checked_root(source: str) -> Path:
     return Path(os.path.abspath(root))
 
 
-# ---------------------------------------------------------------- the layout, from the paths alone
-
-
-def _arrange(source: str, names: list[str], wanted: tuple[str, ...]) -> tuple[list[_Row], list[Skipped], list[str]]:
-    """Which part of each path is the class and which the split; the images that are in no class folder."""
-    shell = _shell(names, wanted)
-    prefix = f"{shell}/" if shell else ""
-    notes = [f"the class folders are those in {prefix}"] if shell else []
-    skipped = [Skipped(n, "not in a class folder") for n in names if "/" not in n[len(prefix) :]]
-    parts = [(n, n[len(prefix) :].split("/")) for n in names if "/" in n[len(prefix) :]]
-    with_classes = {p[0] for _, p in parts if len(p) > 2}
-    flat = {p[0] for _, p in parts if len(p) == 2}
-    given = {top for top in with_classes | flat if _is_split(top) and top not in wanted}
-    if given & (with_classes - flat):
-        rows, left, more = _split_outside(source, prefix, parts, given, with_classes | flat)
-    else:
-        rows, left, more = _split_inside(source, prefix, parts, given)
-    return rows, skipped + left, notes + more
-
-
-def _shell(names: list[str], wanted: tuple[str, ...]) -> str:
-    """The one folder that holds everything, as archives often unpack to; empty if there is none."""
-    tops = {n.split("/")[0] for n in names}
-    if len(tops) != 1:
-        return ""
-    top = tops.pop()
-    if _is_split(top) or top in wanted or any(n.count("/") < 2 for n in names):
-        return ""
-    return top
-
-
-def _is_split(name: str) -> bool:
-    return name.lower() in SPLIT_NAMES
-
-
-def _split_outside(
-    source: str, prefix: str, parts: list[tuple[str, list[str]]], given: set[str], tops: set[str]
-) -> tuple[list[_Row], list[Skipped], list[str]]:
-    """``SPLIT/CLASS/…``. Images outside class folders, and folders beside the splits, are left out."""
-    beside = sorted(tops - given)
-    if beside and not any(SPLIT_NAMES[top.lower()] == "train" for top in given):
-        raise DataError(
-            f"{source}: both split folders ({some(sorted(given))}) and other folders with images ({some(beside)}), "
-            "so it is not clear which are the classes; move the one kind elsewhere, or name the classes: "
-            "--set reader.classes=…"
-        )
-    rows: list[_Row] = []
-    skipped: list[Skipped] = []
-    for name, p in parts:
-        if p[0] not in given:
-            skipped.append(Skipped(name, "in a folder beside the split folders"))
-        elif len(p) < 3:
-            skipped.append(Skipped(name, "not in a class folder of its split"))
-        else:
-            rows.append(_Row(name, p[1], "/".join(p[2:]), SPLIT_NAMES[p[0].lower()]))
-    words = ", ".join(f"{prefix}{top} -> {SPLIT_NAMES[top.lower()]}" for top in sorted(given))
-    notes = [f"given splits, from the folders: {words}"]
-    if beside:
-        notes.append(f"left out, because beside the split folders: {some(beside)}")
-    return rows, skipped, notes
-
-
-def _split_inside(
-    source: str, prefix: str, parts: list[tuple[str, list[str]]], unlabelled: set[str]
-) -> tuple[list[_Row], list[Skipped], list[str]]:
-    """``CLASS/…``, or ``CLASS/SPLIT/…`` if that holds for every image. Split folders without classes are left out."""
-    skipped = [Skipped(name, "in a split folder without class folders") for name, p in parts if p[0] in unlabelled]
-    parts = [(name, p) for name, p in parts if p[0] not in unlabelled]
-    if unlabelled and not parts:
-        raise DataError(
-            f"{source}: {some(sorted(unlabelled))} hold images but no class folders; expected is "
-            f"{prefix}SPLIT/CLASS/IMAGE"
-        )
-    notes = []
-    if unlabelled:
-        notes.append(f"left out, being named like splits without class folders: {some(sorted(unlabelled))}")
-    if parts and all(len(p) > 2 and _is_split(p[1]) for _, p in parts):
-        words = ", ".join(f"{n} -> {SPLIT_NAMES[n.lower()]}" for n in sorted({p[1] for _, p in parts}))
-        notes.append(f"given splits, from the folders within the class folders: {words}")
-        return [_Row(n, p[0], "/".join(p[2:]), SPLIT_NAMES[p[1].lower()]) for n, p in parts], skipped, notes
-    return [_Row(n, p[0], "/".join(p[1:])) for n, p in parts], skipped, notes
-
-
 # ---------------------------------------------------------------- messages
 
 
@@ -245,7 +193,7 @@ def _no_images(source: str, found: list[Found], skipped: list[Skipped]) -> str:
     return f"{source}: no images among {len(found)} files or folders: {words}"
 
 
-def _check_classes(source: str, rows: list[_Row], usable: list[str], tables: list[str]) -> None:
+def _check_classes(source: str, rows: list[Row], usable: list[str], tables: list[str]) -> None:
     counts = Counter(row.label for row in rows)
     if len(counts) > 1:
         return
@@ -258,7 +206,7 @@ def _check_classes(source: str, rows: list[_Row], usable: list[str], tables: lis
     raise DataError(f"{source}: only one class, {name!r} ({count(n, 'image')}); {advice}")
 
 
-def _notes(found: list[Found], skipped: list[Skipped], rows: list[_Row], tables: list[str]) -> list[str]:
+def _notes(found: list[Found], skipped: list[Skipped], rows: list[Row], tables: list[str]) -> list[str]:
     notes = []
     masks = sum("mask" in s.reason for s in skipped)
     if masks:
@@ -279,7 +227,9 @@ def case_notes(classes: set[str]) -> list[str]:
     return [f"classes that differ in case only, kept apart: {', '.join(twins)}"] if twins else []
 
 
-def _build(root: Path, rows: list[_Row], classes: tuple[str, ...], skipped: list[Skipped], notes: list[str]) -> Index:
+def _build(
+    root: Path, rows: list[Row], classes: tuple[str, ...], skipped: list[Skipped], notes: list[str], known: About
+) -> Index:
     order = {name: i for i, name in enumerate(classes)}
     rows = sorted(rows, key=lambda row: (order[row.label], row.rest, row.name))
     return Index(
@@ -288,6 +238,9 @@ def _build(root: Path, rows: list[_Row], classes: tuple[str, ...], skipped: list
         targets=np.eye(len(classes), dtype=np.float32)[[order[row.label] for row in rows]],
         classes=classes,
         splits=np.array([row.split for row in rows]) if any(row.split for row in rows) else None,
+        metadata={_SITE: np.array([row.site for row in rows])} if any(row.site for row in rows) else {},
         skipped=tuple(skipped),
         notes=tuple(notes),
+        site=_SITE if any(row.site for row in rows) else "",
+        about=known,
     )

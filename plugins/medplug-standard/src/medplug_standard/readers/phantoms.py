@@ -22,6 +22,12 @@ class Phantoms:
     ``malignant``, a third each. With ``multilabel`` any of the findings ``calcification``, ``cyst``, ``mass`` and
     ``shadow`` are drawn together. Image ``i`` does not depend on how many there are. These are drawings for
     demonstrations and tests: nothing learnt from them holds for patients.
+
+    Example:
+        >>> reader = Phantoms(size=64)
+        >>> index = reader.index("6")
+        >>> index.classes, index.samples[0], reader.load(index.uris[0]).shape
+        (('benign', 'malignant', 'normal'), 'benign/000000.png', (64, 64, 1))
     """
 
     images: int = param("how many, unless the argument says so", default=600, ge=3, le=100_000)

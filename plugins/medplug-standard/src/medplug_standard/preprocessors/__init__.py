@@ -1,0 +1,1 @@
+"""Preprocessors: from the pixels of a reader to what a network takes."""
