@@ -1,0 +1,1 @@
+"""Public medical data sets, read as their publishers hand them out."""

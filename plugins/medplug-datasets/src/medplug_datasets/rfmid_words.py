@@ -1,0 +1,61 @@
+"""RFMiD's abbreviations in plain words, and how often each occurs in the training part."""
+
+from __future__ import annotations
+
+RISK = "Disease_Risk"
+
+FINDINGS = {
+    RISK: "any abnormality",
+    "DR": "diabetic retinopathy",
+    "ARMD": "age-related macular degeneration",
+    "MH": "media haze",
+    "DN": "drusen",
+    "MYA": "myopia",
+    "BRVO": "branch retinal vein occlusion",
+    "TSLN": "tessellation",
+    "ERM": "epiretinal membrane",
+    "LS": "laser scar",
+    "MS": "macular scar",
+    "CSR": "central serous retinopathy",
+    "ODC": "optic disc cupping",
+    "CRVO": "central retinal vein occlusion",
+    "TV": "tortuous vessels",
+    "AH": "asteroid hyalosis",
+    "ODP": "optic disc pallor",
+    "ODE": "optic disc oedema",
+    "ST": "optociliary shunt",
+    "AION": "anterior ischaemic optic neuropathy",
+    "PT": "parafoveal telangiectasia",
+    "RT": "retinal traction",
+    "RS": "retinitis",
+    "CRS": "chorioretinitis",
+    "EDN": "exudation",
+    "RPEC": "retinal pigment epithelium changes",
+    "MHL": "macular hole",
+    "RP": "retinitis pigmentosa",
+    "CWS": "cotton wool spots",
+    "CB": "coloboma",
+    "ODPM": "optic disc pit maculopathy",
+    "PRH": "preretinal haemorrhage",
+    "MNF": "myelinated nerve fibres",
+    "HR": "haemorrhagic retinopathy",
+    "CRAO": "central retinal artery occlusion",
+    "TD": "tilted disc",
+    "CME": "cystoid macular oedema",
+    "PTCR": "post-traumatic choroidal rupture",
+    "CF": "choroidal folds",
+    "VH": "vitreous haemorrhage",
+    "MCA": "macroaneurysm",
+    "VS": "vasculitis",
+    "BRAO": "branch retinal artery occlusion",
+    "PLQ": "plaque",
+    "HPED": "haemorrhagic pigment epithelial detachment",
+    "CL": "collaterals",
+    "OTHER": "other findings",
+}
+
+TRAINING_COUNTS = {
+    RISK: 1519, "DR": 376, "ARMD": 100, "MH": 317, "DN": 138, "MYA": 101, "BRVO": 73, "TSLN": 186, "ERM": 14, "LS": 47,
+    "MS": 15, "CSR": 37, "ODC": 282, "CRVO": 28, "TV": 6, "AH": 16, "ODP": 65, "ODE": 58, "ST": 5, "AION": 17, "PT": 11,
+    "RT": 14, "RS": 43, "CRS": 32, "EDN": 15, "RPEC": 22, "MHL": 11, "RP": 6, "OTHER": 34,
+}  # fmt: skip
