@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import coverage, experiments, running, scoring, startup, table
+from benchmarks.data import batches
 from benchmarks.family import BenchmarkError, Family, MissingDataError, Options
 from benchmarks.records import ROOT, keep, read_records
 from medplug.errors import MedplugError
@@ -18,6 +19,7 @@ FAMILIES: dict[str, Family] = {
     running.FAMILY: Family(experiments.names, experiments.describe, running.run, table.experiments_section),
     startup.FAMILY: Family(startup.names, startup.describe, startup.run, startup.section),
     scoring.FAMILY: Family(scoring.names, scoring.describe, scoring.run, scoring.section),
+    batches.FAMILY: Family(batches.names, batches.describe, batches.run, batches.section),
     coverage.FAMILY: Family(coverage.names, coverage.describe, coverage.run, coverage.section),
 }
 """All families by the word that stands in their records; a new one is a module and a row here."""

@@ -1,0 +1,1 @@
+"""Benchmarks of the input: batches beside those of peers, and what many files cost."""
