@@ -1,6 +1,7 @@
 """What cannot be used is left out and named; what is doubtful is said."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -152,7 +153,7 @@ def test_binary_images_are_data_where_most_images_are_binary():
     assert "12 of 24 images" in one(report, "two_valued").text
 
 
-def test_the_fingerprint_depends_on_pixels_and_labels_but_not_on_order():
+def test_the_fingerprint_depends_on_pixels_and_labels_but_not_on_order_or_names():
     def fingerprint(index, facts):
         return look(index, facts)[2].fingerprint
 
@@ -160,6 +161,7 @@ def test_the_fingerprint_depends_on_pixels_and_labels_but_not_on_order():
     first = fingerprint(index, facts)
     order = np.random.default_rng(0).permutation(24)
     assert fingerprint(index.take(order), [facts[i] for i in order]) == first
+    assert fingerprint(replace(index, samples=tuple(f"renamed {name}" for name in index.samples)), facts) == first
     assert fingerprint(index, [picture(99), *facts[1:]]) != first
     swapped = Index(index.samples, index.uris, index.targets[:, ::-1], index.classes)
     assert fingerprint(swapped, facts) != first

@@ -48,7 +48,7 @@ def describe_run(
         argument: what the reader was given of it.
         reader: reference of the reader.
         seed: of the run.
-        fingerprint: of names, pixels and labels.
+        fingerprint: of pixels and labels.
         registry: knows versions.
         used: references (``distribution:name``) of the components in use.
     """

@@ -58,10 +58,10 @@ def inspect_data(
 
 
 def fingerprint(index: Index, facts: Sequence[ImageFacts]) -> str:
-    """A hash of names, pixels and labels that does not depend on their order."""
+    """A hash of pixels and labels that depends neither on their order nor on names, which may be salted hashes."""
     rows = sorted(
-        f"{name}\0{fact.pixels}\0{np.nan_to_num(target, nan=-1).tolist()}"
-        for name, fact, target in zip(index.samples, facts, index.targets, strict=True)
+        f"{fact.pixels}\0{np.nan_to_num(target, nan=-1).tolist()}"
+        for fact, target in zip(facts, index.targets, strict=True)
     )
     return hashlib.sha256("\n".join((*index.classes, *rows)).encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -44,7 +44,7 @@ class CheckReport:
         identical: ``[N]`` int64: samples with the same number are pixel-identical; every sample has one.
         alike: ``[N]`` int64: samples with the same number must share a part of the split: they are pixel-identical, or
             near-duplicates in a cluster that can be believed.
-        fingerprint: hash of names, pixels and labels.
+        fingerprint: hash of pixels and labels.
     """
 
     findings: tuple[Finding, ...]
