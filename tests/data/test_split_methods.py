@@ -76,6 +76,16 @@ def test_folds_within_the_given_training_part():
     assert "the given validation part is joined to training" in splits[0].notes[0]
 
 
+def test_inner_folds_keep_training_images_that_share_groups_with_the_given_validation_part():
+    """Both are training then, so that no group is torn; only what the test part shares is left out."""
+    given = ["train"] * 40 + ["validation"] * 40 + ["test"] * 20
+    patients = [f"p{i % 40}" for i in range(80)] + [f"q{i}" for i in range(19)] + ["p0"]
+    splits = splits_of(index_of([0, 1] * 50, patients, given), inner_folds=4)
+    rest = sorted(set(range(80)) - {0, 40})
+    assert sorted(np.concatenate([split.validation for split in splits]).tolist()) == rest
+    assert all(len(split.train) + len(split.validation) == 78 for split in splits)
+
+
 # ---------------------------------------------------------------- folds
 
 

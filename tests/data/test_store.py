@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from store_reader import OPTIONS, Numbers, decoded, image_of, write_numbers
 
+from medplug.contracts.architecture import Preprocessing
 from medplug.data.decode import DecodeOptions, to_input
 from medplug.data.facts import ImageFacts, measure
 from medplug.data.pixelstore import PixelStore
@@ -292,3 +293,26 @@ def test_news_are_told_once(uris, reader, capsys):
     open_store(reader, "r", uris, OPTIONS, 1, Reporter())
     open_store(reader, "r", uris, OPTIONS, 1, Reporter())
     assert capsys.readouterr().err == ""
+
+
+class _Mixed:
+    """The first image is flat and refused by the step, the second is a volume, the others are flat."""
+
+    def load(self, uri):
+        shape = {"0": (4, 4, 1), "1": (8, 8, 8, 1)}.get(uri, (9, 9, 1))
+        return np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+
+
+class _Refuses:
+    stage = "image"
+
+    def __call__(self, pixels, target):
+        if pixels.shape[0] < 8:
+            raise ImageError("too small")
+        return pixels[(slice(0, 8),) * (pixels.ndim - 1)]
+
+
+def test_flat_images_and_volumes_together_end_with_an_error_and_not_in_a_loop(quiet):
+    options = DecodeOptions(8, 1, (("mine", _Refuses()),), Preprocessing(8, 1, (0.0,), (1.0,)))
+    with pytest.raises(DataError, match="flat images and volumes"):
+        open_store(_Mixed(), "r", ("0", "1", "2", "3"), options, 2, quiet, "somewhere")

@@ -100,6 +100,17 @@ def test_names_without_secrets_stay(write: Write, tmp_path: Path) -> None:
     assert Dicom().index(str(tmp_path)).samples == ("a/IM-0001.dcm", "b/series 3/slice_12.dcm")
 
 
+def test_a_folder_named_by_a_patient_is_hashed_for_files_with_blank_headers_too(write: Write, tmp_path: Path) -> None:
+    write("a/Mueller_Anna/1.dcm", PatientName="Mueller^Anna", PatientID="77")
+    write("a/Mueller_Anna/series/capture.dcm", PatientName="", PatientID="")
+    write("a/Mueller_Anna/anna-mueller.dcm", PatientName="", PatientID="")
+    write("b/2.dcm", PatientName="Other^One", PatientID="78")
+    samples = Dicom().index(str(tmp_path)).samples
+    assert len(samples) == 4
+    assert not [name for name in samples if "mueller" in name.lower() or "anna" in name.lower()]
+    assert samples[-1] == "b/2.dcm"
+
+
 def test_short_numbers_are_words_of_their_own(write: Write, tmp_path: Path) -> None:
     write("a/patient_007/x1.dcm", PatientID="7")
     write("b/x17.dcm", PatientID="7")

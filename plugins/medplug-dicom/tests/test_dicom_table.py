@@ -57,6 +57,29 @@ def test_a_table_of_images(key: str, separator: str, write: Write, tmp_path: Pat
     assert "columns of t.csv that are not used: age" in told
 
 
+@pytest.mark.parametrize("header", ["age,which,label", "label,which,age", "which,label,age"])
+def test_ages_and_labels_that_are_names_of_files_too_are_not_taken_for_them(
+    header: str, write: Write, tmp_path: Path
+) -> None:
+    for number in range(1, 21):
+        write(f"{number}.dcm")
+    values = {str(n): {"age": str(n % 7 + 1), "which": str(n), "label": str(n % 2)} for n in range(1, 21)}
+    lines = [header, *(",".join(row[name] for name in header.split(",")) for row in values.values())]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    index = Dicom().index(str(tmp_path / "t.csv"))
+    assert labels(index) == {f"{n}.dcm": row["label"] for n, row in values.items()}
+
+
+def test_two_columns_that_name_different_files_are_an_error(write: Write, tmp_path: Path) -> None:
+    for number in range(4):
+        write(f"{number}.dcm")
+    (tmp_path / "t.csv").write_text("left,right,label\n0,3,a\n1,2,b\n2,1,a\n3,0,b\n")
+    with pytest.raises(DataError, match=r"'left' and 'right' name different files.*reader\.image_column=left"):
+        Dicom().index(str(tmp_path / "t.csv"))
+    index = Dicom(image_column="right").index(str(tmp_path / "t.csv"))
+    assert labels(index) == {"0.dcm": "b", "1.dcm": "a", "2.dcm": "b", "3.dcm": "a"}
+
+
 def test_a_table_of_patients_with_splits_and_groups(write: Write, tmp_path: Path) -> None:
     _four(write)
     (tmp_path / "t.csv").write_text(

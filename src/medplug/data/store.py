@@ -34,12 +34,16 @@ from medplug.data.entry import FACTS, FORMAT, PIXELS, Stored, open_entry, relati
 from medplug.data.facts import THUMB, ImageFacts
 from medplug.data.filling import Filling
 from medplug.data.pixelstore import Guard, Images, PixelStore
+from medplug.errors import DataError
 from medplug.images import ImageError
 from medplug.params import parameters
 from medplug.progress import Reporter
 from medplug.version import __version__
 
 __all__ = ["PixelStore", "decode_one", "input_shape", "open_facts", "open_store"]
+
+
+_PASSES = 4  # one makes what is missing; others mend what was damaged or has become readable in between
 
 
 def open_store(
@@ -122,9 +126,15 @@ class _Order:
             homes[PIXELS] = self._home(PIXELS, self.options)
         opened = {kind: open_entry(home) for kind, home in homes.items()}
         tried: dict[int, str] = {}
-        while (renew := self._outdated(opened, tried)) or None in opened.values():
+        for _ in range(_PASSES):
+            renew = self._outdated(opened, tried)
+            if not renew and None not in opened.values():
+                return self._assemble(opened[FACTS], opened.get(PIXELS), tried)  # type: ignore[arg-type]
             tried |= self._make(homes, opened, renew)
-        return self._assemble(opened[FACTS], opened.get(PIXELS), tried)  # type: ignore[arg-type]
+        raise DataError(
+            f"{self.source or self.name}: after {_PASSES} passes some images still do not come to one form, as where flat "
+            "images and volumes are mixed; keep images of one kind together and try again"
+        )
 
     # ------------------------------------------------------------ what is wanted, and whether it is there
 

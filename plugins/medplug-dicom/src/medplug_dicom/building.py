@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from medplug.plugins import Index, Skipped
 from medplug_dicom import columns
 from medplug_dicom.columns import count
 from medplug_dicom.header import Header, numbers
-from medplug_dicom.names import Identifiers, safe_name
+from medplug_dicom.names import Identifiers, folders_that_tell, safe_name
 from medplug_dicom.salt import Hasher
 from medplug_dicom.values import Case, File, Labelled, Left
 
@@ -163,8 +164,24 @@ def _note_burnt_in(cases: Sequence[Case], notes: list[str]) -> None:
 def _safe(
     cases: Sequence[Case], left: Sequence[Left], known: Iterable[File], hasher: Hasher, notes: list[str]
 ) -> tuple[list[str], tuple[Skipped, ...]]:
-    """Names of cases, by the identifiers of their own headers, and of what is left out, by those of all headers."""
-    names = [safe_name(c.file.name, Identifiers(c.file.header.identifiers()), hasher) for c in cases]
+    """Names of cases, by the identifiers of their own headers, and of what is left out, by those of all headers.
+
+    A folder that holds an identifier of one of its files has a hash for all of them: headers of secondary captures are
+    often blank. A file that names no patient is looked at with the identifiers of its whole folder.
+    """
+    beside: defaultdict[str, list[str]] = defaultdict(list)
+    for file in known:
+        beside[os.path.dirname(file.name)] += file.header.identifiers()
+    own = {
+        case.file.name: Identifiers(
+            case.file.header.identifiers()
+            if case.file.header["PatientName"] and case.file.header["PatientID"]
+            else [*case.file.header.identifiers(), *beside[os.path.dirname(case.file.name)]]
+        )
+        for case in cases
+    }
+    folders = {folder for case in cases for folder in folders_that_tell(case.file.name, own[case.file.name])}
+    names = [safe_name(case.file.name, own[case.file.name], hasher, folders) for case in cases]
     everyone = Identifiers({text for file in known for text in file.header.identifiers()} if left else ())
     skipped = tuple(Skipped(safe_name(one.name, everyone, hasher), one.reason, one.lost) for one in left)
     changed = sum(a.file.name != b for a, b in zip(cases, names, strict=True))

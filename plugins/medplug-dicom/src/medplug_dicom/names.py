@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from medplug_dicom.files import SUFFIXES
 from medplug_dicom.salt import Hasher
@@ -78,10 +78,19 @@ def date_texts(value: str) -> list[str]:
     return [year + month + day, day + month + year, month + day + year, year[2:] + month + day, day + month + year[2:]]
 
 
-def safe_name(path: str, identifiers: Identifiers, hasher: Hasher) -> str:
-    """A relative path, with forward slashes, whose parts that hold an identifier are hashes; DICOM's extensions stay."""
+def folders_that_tell(path: str, identifiers: Identifiers) -> set[str]:
+    """The folders of a relative path that hold an identifier: each as the path that leads to it."""
     parts = path.split("/")
-    bad = identifiers.parts_in(parts)
+    return {"/".join(parts[: i + 1]) for i in identifiers.parts_in(parts) if i < len(parts) - 1}
+
+
+def safe_name(path: str, identifiers: Identifiers, hasher: Hasher, folders: Collection[str] = ()) -> str:
+    """A relative path, with forward slashes, whose parts that hold an identifier are hashes; DICOM's extensions stay.
+
+    ``folders`` are paths of folders whose last part becomes a hash too.
+    """
+    parts = path.split("/")
+    bad = identifiers.parts_in(parts) | {i for i in range(len(parts) - 1) if "/".join(parts[: i + 1]) in folders}
     return "/".join(_hashed(part, hasher) if i in bad else part for i, part in enumerate(parts))
 
 

@@ -113,14 +113,27 @@ def by_table(table: Table, files: Sequence[File], asked: Columns, labelled: bool
 
 
 def _find_images(table: Table, files: Sequence[File], asked: str) -> tuple[str, str, Mapping[str, list[int]]]:
-    """The column and what it names: the pair that finds files for most rows; among equals the finest."""
-    best: tuple[float, str, str, Mapping[str, list[int]]] = (0.0, "", "", {})
+    """The column and what it names: the pair whose cells lead to files in most different ways; among equals the finest.
+
+    Ages or grades may each be the name of some file, but few of them differ. A column called like a label is never guessed.
+
+    Raises:
+        DataError: no column leads to files, or two lead to different ones equally well.
+    """
+    best: tuple[int, str, str, Mapping[str, list[int]]] = (0, "", "", {})
+    rivals: list[str] = []
     for key, of in _keys(files):
-        for name in [asked] if asked else table.columns:
-            cells = [cell for cell in table.columns[name] if cell.lower() not in _MISSING]
-            score = sum(cell.replace("\\", "/") in of for cell in cells) / len(table.rows)
+        for name in [asked] if asked else [name for name in table.columns if _plain(name) not in _LABELS]:
+            score = len({cell for cell in map(_cell, table.columns[name]) if cell in of})
             if score > best[0]:
-                best = (score, name, key, of)
+                best, rivals = (score, name, key, of), []
+            elif score and score == best[0] and _files_of(table, name, of) != _files_of(table, best[1], best[3]):
+                rivals.append(name)
+    if rivals:
+        raise DataError(
+            f"{table.name}: columns {best[1]!r} and {rivals[0]!r} name different files; say which one counts: "
+            f"--set reader.image_column={best[1]}"
+        )
     if not best[0]:
         what = f"column {asked!r} leads to no" if asked else "no column leads to a"
         raise DataError(
@@ -128,6 +141,15 @@ def _find_images(table: Table, files: Sequence[File], asked: str) -> tuple[str, 
             "SeriesInstanceUID, StudyInstanceUID, PatientID and AccessionNumber"
         )
     return best[1:]
+
+
+def _files_of(table: Table, column: str, of: Mapping[str, list[int]]) -> list[list[int]]:
+    return [of.get(cell, []) for cell in map(_cell, table.columns[column])]
+
+
+def _cell(text: str) -> str:
+    """What a cell may name; empty, which names nothing, where it is missing."""
+    return "" if text.lower() in _MISSING else text.replace("\\", "/")
 
 
 def _keys(files: Sequence[File]) -> list[tuple[str, Mapping[str, list[int]]]]:
@@ -151,8 +173,8 @@ def _keys(files: Sequence[File]) -> list[tuple[str, Mapping[str, list[int]]]]:
 def _rows_of(table: Table, column: str, of: Mapping[str, list[int]]) -> tuple[Mapping[int, list[int]], list[Left]]:
     rows: defaultdict[int, list[int]] = defaultdict(list)
     left = []
-    for number, cell in enumerate(table.columns[column]):
-        found = of.get(cell.replace("\\", "/"), ()) if cell.lower() not in _MISSING else ()
+    for number, cell in enumerate(map(_cell, table.columns[column])):
+        found = of.get(cell, ())
         for file in found:
             rows[file].append(number)
         if not found:

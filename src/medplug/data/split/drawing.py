@@ -68,7 +68,8 @@ class Drawing:
         if kept(self.index, settings):
             given = np.asarray(self.index.splits)
             part[given != ""] = given[given != ""]
-            return part, self._without_leaks(part, "given ")
+            notes = self._join_validation(part, settings)  # before leaks into it are looked for: it is training then
+            return part, [*notes, *self._without_leaks(part, "given ")]
         if settings.leave_out:
             return self._one_left_out(part, settings)
         everything = np.arange(len(self.index))
@@ -133,12 +134,17 @@ class Drawing:
                 source = "the file names" if settings.file else "the data bring"
                 notes.append(f"{source} no {' and no '.join(missing)} part; it is carved from training")
         if settings.inner_folds:
-            if (part == "validation").any():
-                notes.append("the given validation part is joined to training, and both are divided into inner folds")
-                part[part == "validation"] = "train"
+            notes += self._join_validation(part, settings)
             rows = self._training(part)
             part[rows[self._fold_of(rows, settings.inner_folds, seed) == settings.inner_fold - 1]] = "validation"
         return notes
+
+    def _join_validation(self, part: np.ndarray, settings: SplitSettings) -> list[str]:
+        """With inner folds, a given validation part is training as well; ``part`` is changed."""
+        if not (settings.inner_folds and (part == "validation").any()):
+            return []
+        part[part == "validation"] = "train"
+        return ["the given validation part is joined to training, and both are divided into inner folds"]
 
     def _carve(self, part: np.ndarray, missing: list[str], seed: int) -> None:
         rows = self._training(part)
