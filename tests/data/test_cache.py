@@ -47,6 +47,12 @@ def test_what_was_used_longest_ago_goes_first_and_no_more_than_needed(entries):
     assert [e.path for e in cache.entries()] == [entries["facts"], entries[64]]
 
 
+def test_nothing_goes_for_what_will_not_fit_anyway(entries):
+    total = sum(e.size for e in cache.entries())
+    assert make_room(total + 1, allowed=total) == []
+    assert len(cache.entries()) == 3
+
+
 def test_opening_counts_as_a_use(entries, quiet, tmp_path):
     open_store(Numbers(), "r", tuple(sorted(map(str, (tmp_path / "data").iterdir()))), OPTIONS, 1, quiet)
     [gone] = make_room(1, allowed=sum(e.size for e in cache.entries()))

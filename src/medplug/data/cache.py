@@ -256,7 +256,8 @@ def parse_size(text: str) -> int:
 def make_room(needed: int, allowed: int | None = None, keep: Iterable[Path] = ()) -> list[Entry]:
     """Remove what was used longest ago until ``needed`` more bytes are allowed; returns what was removed.
 
-    Entries that a live process holds stay, so that the limit can be exceeded.
+    Entries that a live process holds stay, so that the limit can be exceeded. So do all others where ``needed`` alone
+    exceeds it: their removal would not help.
 
     Args:
         needed: bytes that are about to be written.
@@ -267,9 +268,10 @@ def make_room(needed: int, allowed: int | None = None, keep: Iterable[Path] = ()
     kept, removed = set(keep), []
     found = [entry for entry in entries() if entry.path not in kept]
     total = sum(entry.size for entry in found) + sum(size_of(path) for path in kept)
+    helps = needed <= allowed
     for entry in reversed(found):
         dead = entry.kind == "unfinished" and time.time() - entry.used > _ABANDONED
-        if (total + needed > allowed or dead) and remove(entry):
+        if ((helps and total + needed > allowed) or dead) and remove(entry):
             removed.append(entry)
             total -= entry.size
     return removed

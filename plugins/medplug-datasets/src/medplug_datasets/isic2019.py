@@ -160,9 +160,10 @@ class Isic2019(Published):
                 f"{count(len(set(known)), 'lesion')} from the metadata; {count(len(names) - len(known), 'image')} tell none"
             )
         stems = [name.removesuffix("_downsampled") for name in names]
-        twins = sum(n - 1 for n in Counter(stems).values())
-        if twins:
-            groups["photograph"] = stems
+        often = Counter(stems)
+        twins = sum(n - 1 for n in often.values())
+        if twins:  # an image that is there once has no group: it would pass for one that is independent of all others
+            groups["photograph"] = [stem if often[stem] > 1 else "" for stem in stems]
             notes.append(f"{count(twins, 'photograph')} in full and in reduced size (_downsampled), kept together")
         return groups, notes
 
