@@ -212,7 +212,7 @@ def test_a_volume_among_pictures_is_left_out_by_name(quiet):
 
     store = open_store(Mixed(), "r", ("a", "b", "c"), OPTIONS, 1, quiet)
     assert [f.error for f in store.facts] == [
-        "", "has 3 spatial axes; the first image that can be read has 2", ""
+        "", "is a volume; the first image that can be read is a flat image", ""
     ]  # fmt: skip
 
 

@@ -312,10 +312,13 @@ def _facts(stored: Stored) -> list[ImageFacts]:
     axes = len(first.shape)
     for row, fact in enumerate(facts):
         if not fact.error and len(fact.shape) != axes:
-            facts[row] = replace(
-                fact, error=f"has {len(fact.shape) - 1} spatial axes; the first image that can be read has {axes - 1}"
-            )
+            form, wanted = _form(fact), _form(first)
+            facts[row] = replace(fact, error=f"is {form}; the first image that can be read is {wanted}")
     return facts
+
+
+def _form(fact: ImageFacts) -> str:
+    return {3: "a flat image", 4: "a volume"}.get(len(fact.shape), f"an image with {len(fact.shape) - 1} spatial axes")
 
 
 def _lacking(facts: Sequence[ImageFacts], pixels: Stored) -> list[int]:

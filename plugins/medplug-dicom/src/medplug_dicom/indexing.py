@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from medplug.plugins import DataError, Index
 from medplug_dicom.building import Choices, build_index
@@ -22,6 +23,13 @@ from medplug_dicom.values import Case, File, Labelled, Left
 
 if TYPE_CHECKING:
     from medplug_dicom.reader import Dicom
+
+
+_PERSONAL_VRS = frozenset({"PN", "UI", "DA", "DT", "TM"})  # names, unique identifiers, days, times
+_PERSONAL = re.compile(
+    r"^Patient(?!(Sex|Age|Position|Orientation)$)|^Other|^Institution|Physician|Operator|Person|Address|Telephone|Religious"
+)
+"""Attributes whose texts may name a person or a place, by their keywords; PS3.15 annex E lists them one by one."""
 
 
 def make_index(reader: Dicom, source: str, labelled: bool = True) -> Index:
@@ -107,8 +115,8 @@ def _label_attribute(reader: Dicom) -> tuple[str, ...]:
         raise DataError(
             f"reader.label_attribute: DICOM has no attribute {keyword!r}; keywords look like BodyPartExamined"
         )
-    if keyword in IDENTIFIERS:
-        raise DataError(f"reader.label_attribute: {keyword} tells who the patient is and cannot be a label")
+    if keyword in IDENTIFIERS or dictionary_VR(keyword) in _PERSONAL_VRS or _PERSONAL.search(keyword):
+        raise DataError(f"reader.label_attribute: {keyword} may tell who the patient is and cannot be a label")
     return (keyword,)
 
 

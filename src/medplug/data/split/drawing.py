@@ -113,7 +113,8 @@ class Drawing:
         torn = len(pairs) - len({unit for unit, _ in pairs})
         if not torn:
             return []
-        return [f"the file puts {torn} groups or like pictures into more than one part: the figures may be too good"]
+        what = "patients (or other groups) or pictures that look the same"
+        return [f"{torn} {what} are in more than one part of the file's split: the figures may be too good"]
 
     # ------------------------------------------------------------ second: which of the others choose the weights
 
