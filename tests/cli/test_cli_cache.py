@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from medplug.cli.main import main
-from medplug.data import cache
 from medplug.data.decode import DecodeOptions
-from medplug.data.store import open_store
+from medplug.data.store import cache, open_store
 
 
 class Drawn:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medplug.data.batches import Loader
-from medplug.data.pixelstore import PixelStore
+from medplug.data.store.pixelstore import PixelStore
 from medplug.errors import DataError
 
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from store_reader import OPTIONS, Numbers, write_numbers
 
-from medplug.data import cache
-from medplug.data.cache import make_room, parse_size
 from medplug.data.decode import DecodeOptions
-from medplug.data.entry import checksums
-from medplug.data.store import open_store
+from medplug.data.store import cache, open_store
+from medplug.data.store.cache import make_room, parse_size
+from medplug.data.store.entry import checksums
 from medplug.errors import UsageError
 
 DAY = 86400

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medplug.data import content
-from medplug.data.content import read_contents
+from medplug.data.store import content
+from medplug.data.store.content import read_contents
 
 
 class Reader:

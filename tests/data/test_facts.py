@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from medplug.data.factfile import journal_line, read_facts, read_journal, write_facts
 from medplug.data.facts import ImageFacts, measure
+from medplug.data.store.factfile import journal_line, read_facts, read_journal, write_facts
 
 
 class Plain:

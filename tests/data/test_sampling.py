@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from medplug.config.settings import TrainingSettings
 from medplug.data.batches import Loader
-from medplug.data.pixelstore import PixelStore
 from medplug.data.sampling import Sampling, class_weights, make_sampling
+from medplug.data.store.pixelstore import PixelStore
 from medplug.errors import DataError, ParameterError
 from medplug.values import Index
 

@@ -11,8 +11,8 @@ from store_reader import OPTIONS, Numbers, decoded, image_of, write_numbers
 from medplug.contracts.architecture import Preprocessing
 from medplug.data.decode import DecodeOptions, to_input
 from medplug.data.facts import ImageFacts, measure
-from medplug.data.pixelstore import PixelStore
 from medplug.data.store import open_facts, open_store
+from medplug.data.store.pixelstore import PixelStore
 from medplug.errors import DataError
 from medplug.images import ImageError
 from medplug.params import component, param
@@ -77,7 +77,7 @@ def test_what_decides_about_pixels_is_part_of_the_key(quiet, reader, uris, what,
         assert min(one, two) >= len(uris)
         return
     if what == "code":
-        monkeypatch.setattr("medplug.data.store._source", lambda what: b"another")
+        monkeypatch.setattr("medplug.data.store.opening._source", lambda what: b"another")
     options = {"size": DecodeOptions(16, 1), "channels": DecodeOptions(8, 3)}.get(what, OPTIONS)
     _, loads = open_again(reader, uris, quiet, options, "other" if what == "reader" else "r")
     assert loads >= len(uris)
@@ -85,7 +85,7 @@ def test_what_decides_about_pixels_is_part_of_the_key(quiet, reader, uris, what,
 
 def test_another_size_measures_nothing_again(quiet, reader, uris, monkeypatch):
     open_again(reader, uris, quiet)
-    monkeypatch.setattr("medplug.data.filling.measure", None)
+    monkeypatch.setattr("medplug.data.store.filling.measure", None)
     store, _ = open_again(reader, uris, quiet, DecodeOptions(16, 1))
     assert store.images.shape == (7, 16, 16, 1)
     assert store.facts[0].pixels
@@ -147,7 +147,7 @@ def test_facts_alone_need_no_size_and_are_used_later(quiet, reader, uris, monkey
     assert len(reader.loads) == len(uris)
     assert found.images.shape == (7, 0, 0, 1)
     assert found.thumbs.shape == (7, 32, 32)
-    monkeypatch.setattr("medplug.data.filling.measure", None)
+    monkeypatch.setattr("medplug.data.store.filling.measure", None)
     store, _ = open_again(reader, uris, quiet)
     assert store.facts == found.facts
     np.testing.assert_array_equal(store.thumbs, found.thumbs)
@@ -196,8 +196,8 @@ def test_an_image_that_the_preprocessing_refuses_keeps_its_facts(quiet, reader, 
             raise ImageError("too small to crop")
         return to_input(pixels, options, where)
 
-    for module in ("store", "filling"):
-        monkeypatch.setattr(f"medplug.data.{module}.to_input", refuses)
+    for module in ("opening", "filling"):
+        monkeypatch.setattr(f"medplug.data.store.{module}.to_input", refuses)
     store, _ = open_again(reader, uris, quiet)
     assert (store.facts[4].error, bool(store.facts[4].pixels)) == ("too small to crop", True)
     again, loads = open_again(reader, uris, quiet)

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from store_reader import OPTIONS, Numbers, decoded, write_numbers
 
-from medplug.data import cache
 from medplug.data.decode import DecodeOptions
-from medplug.data.store import open_store
+from medplug.data.store import cache, open_store
 from medplug.errors import DataError
 from medplug.progress import Reporter
 
@@ -215,7 +214,7 @@ def test_a_file_system_without_locks(quiet, reader, uris, monkeypatch):
 
 
 def test_a_cache_of_another_version_is_left_and_told(reader, uris, entry, monkeypatch, capsys):
-    monkeypatch.setattr("medplug.data.store.__version__", "99.0")
+    monkeypatch.setattr("medplug.data.store.opening.__version__", "99.0")
     store = open_store(reader, "r", uris, OPTIONS, 1, Reporter())
     np.testing.assert_array_equal(store.images, decoded(NUMBERS))
     told = capsys.readouterr().err

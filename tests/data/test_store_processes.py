@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from store_reader import OPTIONS, Numbers, decoded, write_numbers
 
-from medplug.data import cache
-from medplug.data.store import open_store
+from medplug.data.store import cache, open_store
 from medplug.progress import Reporter
 
 SCRIPT = Path(__file__).with_name("store_process.py")

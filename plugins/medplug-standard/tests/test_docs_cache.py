@@ -11,7 +11,7 @@ from medplug.cli.main import build_parser
 from medplug.config import Config
 from medplug.config.config import from_assignments
 from medplug.config.settings import TrainingSettings
-from medplug.data.cache import DEFAULT_LIMIT, LIMIT
+from medplug.data.store.cache import DEFAULT_LIMIT, LIMIT
 
 PAGE = Path(__file__).parents[3] / "docs" / "data.md"
 CHAPTER = re.search(r"^## Cache and batches\n(.*?)(?=^## |\Z)", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)

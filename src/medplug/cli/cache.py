@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medplug.data.cache import Entry
+    from medplug.data.store.cache import Entry
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
@@ -42,7 +42,7 @@ def _days(text: str) -> float:
 
 def show(parsed: argparse.Namespace) -> int:
     """Run ``medplug cache info``."""
-    from medplug.data import cache
+    from medplug.data.store import cache
 
     found = cache.entries()
     total = sum(entry.size for entry in found)
@@ -59,7 +59,7 @@ def show(parsed: argparse.Namespace) -> int:
 
 def remove(parsed: argparse.Namespace) -> int:
     """Run ``medplug cache clear``."""
-    from medplug.data import cache
+    from medplug.data.store import cache
 
     removed, left = cache.clear(parsed.older_than)
     print(f"removed {len(removed)} entries, {size(sum(entry.size for entry in removed))}")

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import grain
 import numpy as np
 
-from medplug.data.pixelstore import PixelStore
 from medplug.data.sampling import Sampling
+from medplug.data.store.pixelstore import PixelStore
 from medplug.seeds import child_seed
 
 _PREFETCH = 3  # batches; grain's own default of 500 would hold gigabytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Card:
 
 
 @component
-class Published:
+class Published(ABC):
     """A set of image files, as its publisher hands it out. Base of the readers."""
 
     loads_files = True
@@ -68,9 +69,9 @@ class Published:
         except (OSError, ValueError):
             return 0.0
 
+    @abstractmethod
     def recognises(self, root: Path) -> bool:
         """Whether a folder is this data set beyond doubt."""
-        raise NotImplementedError
 
     def load(self, uri: str) -> np.ndarray:
         """The pixels of one file, as :func:`medplug.plugins.load_image` reads them."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from medplug.data.entry import Stored, checksums
 from medplug.data.facts import THUMB, ImageFacts
+from medplug.data.store.entry import Stored, checksums
 from medplug.errors import DataError
 from medplug.images import ImageError
 from medplug.progress import Reporter

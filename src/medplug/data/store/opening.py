@@ -2,7 +2,7 @@
 
 There are two entries for a list of samples: their facts with thumbnails, which depend on the reader alone, and their
 pixels, which also depend on the input's size and channels. Both are keyed by the content of the files, so that a touched
-or moved folder is known again, and are shared by all processes (:mod:`medplug.data.cache`).
+or moved folder is known again, and are shared by all processes (:mod:`medplug.data.store.cache`).
 """
 
 from __future__ import annotations
@@ -25,23 +25,20 @@ import medplug.data.decode
 import medplug.data.facts
 import medplug.images
 import medplug.pixels
-from medplug.data import cache
-from medplug.data.cache import CacheError
-from medplug.data.content import Contents, read_contents
 from medplug.data.decode import DecodeOptions, check_pixels, to_input
-from medplug.data.draft import Draft, begin
-from medplug.data.entry import FACTS, FORMAT, PIXELS, Stored, open_entry, relatives, release
 from medplug.data.facts import THUMB, ImageFacts
-from medplug.data.filling import Filling
-from medplug.data.pixelstore import Guard, Images, PixelStore
+from medplug.data.store import cache
+from medplug.data.store.cache import CacheError
+from medplug.data.store.content import Contents, read_contents
+from medplug.data.store.draft import Draft, begin
+from medplug.data.store.entry import FACTS, FORMAT, PIXELS, Stored, open_entry, relatives, release
+from medplug.data.store.filling import Filling
+from medplug.data.store.pixelstore import Guard, Images, PixelStore
 from medplug.errors import DataError
 from medplug.images import ImageError
 from medplug.params import parameters
 from medplug.progress import Reporter
 from medplug.version import __version__
-
-__all__ = ["PixelStore", "decode_one", "input_shape", "open_facts", "open_store"]
-
 
 _PASSES = 4  # one makes what is missing; others mend what was damaged or has become readable in between
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medplug.data.content import Contents
 from medplug.data.decode import DecodeOptions, check_pixels, to_input
-from medplug.data.draft import Draft
 from medplug.data.facts import ImageFacts, measure
+from medplug.data.store.content import Contents
+from medplug.data.store.draft import Draft
 from medplug.errors import DataError
 from medplug.images import ImageError
 from medplug.progress import Reporter

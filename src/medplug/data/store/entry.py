@@ -1,7 +1,7 @@
 """One entry of the cache: N rows of uint8 with a checksum each, and the facts of the images.
 
 ===============  ================================================================================
-``ids.npy``      ``[N, 32]`` uint8: what each row was made from (:mod:`medplug.data.content`)
+``ids.npy``      ``[N, 32]`` uint8: what each row was made from (:mod:`medplug.data.store.content`)
 ``rows.npy``     ``[N, …]`` uint8: decoded images, or thumbnails in an entry of facts
 ``sums.npy``     ``[N]`` uint64: checksum of each row; 0 where there is none, as of an unreadable image
 ``facts.npz``    the facts by column (entries of facts; ``facts.jsonl`` while they are being gathered)
@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from medplug.data import cache
-from medplug.data.cache import ABOUT, DAMAGED, Hold
-from medplug.data.factfile import read_facts, read_journal
 from medplug.data.facts import ImageFacts
+from medplug.data.store import cache
+from medplug.data.store.cache import ABOUT, DAMAGED, Hold
+from medplug.data.store.factfile import read_facts, read_journal
 from medplug.files import read_json
 
 FORMAT = 3

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from medplug.data import cache
-from medplug.data.cache import ABOUT, LOCK, Hold
-from medplug.data.entry import (
+from medplug.data.facts import ImageFacts
+from medplug.data.store import cache
+from medplug.data.store.cache import ABOUT, LOCK, Hold
+from medplug.data.store.entry import (
     FACT_FILE,
     FACTS,
     FORMAT,
@@ -28,8 +29,7 @@ from medplug.data.entry import (
     read_entry,
     read_remains,
 )
-from medplug.data.factfile import journal_line, write_facts
-from medplug.data.facts import ImageFacts
+from medplug.data.store.factfile import journal_line, write_facts
 from medplug.errors import DataError
 from medplug.files import write_json
 
