@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PLUGINS = $(sort $(dir $(wildcard plugins/*/pyproject.toml)))
+# Processes that share the tests: most of them keep one core busy.
+WORKERS ?= 2
+PYTEST = -m pytest -n $(WORKERS) --dist loadfile
 CONSTRAINTS = requirements/constraints.txt
 PROJECTS = pyproject.toml $(addsuffix pyproject.toml,$(PLUGINS))
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
@@ -24,16 +27,16 @@ demo: install
 	$(BIN)/medplug demo
 
 test: dev
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 test-slow: dev
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python $(PYTEST) -m slow
 
 # The core's own tests, in an environment without any plugin.
 test-core:
 	test -x $(VENV)-core/bin/python || $(PYTHON) -m venv $(VENV)-core
-	$(VENV)-core/bin/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e . hypothesis pytest pytest-randomly pytest-timeout scikit-image
-	$(VENV)-core/bin/python -m pytest tests
+	$(VENV)-core/bin/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e . hypothesis pytest pytest-randomly pytest-timeout pytest-xdist scikit-image
+	$(VENV)-core/bin/python $(PYTEST) tests
 
 lint: dev
 	$(BIN)/ruff check .
