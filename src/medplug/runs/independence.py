@@ -86,15 +86,15 @@ def _text(found: Independence, index: Index, split: Split) -> str:
     if found.level == "site":
         return f"No {found.site} of the test images gave images to training; no group and no picture is on both sides."
     if found.level == "group (given)":
-        return f"Known groups ({columns}) and like pictures are never shared between training and test.{some}"
+        return f"Known groups ({columns}) and pictures that look the same are never shared between training and test.{some}"
     if found.level == "group (guessed)":
-        return f"Guessed groups ({columns}) and like pictures are never shared between training and test.{some}"
+        return f"Guessed groups ({columns}) and pictures that look the same are never shared between training and test.{some}"
     torn = " and ".join(f"{n:,} {name if name == CLUSTERS else f'groups ({name})'}" for name, n in found.torn)
     if torn:
         return f"{torn} lie on both sides of the split, which makes results look better than they are."
     if index.groups:
         return f"{some.strip()} Images of one patient may lie on both sides, which makes results look better than they are."
     return (
-        "Test images were set apart image by image (like pictures stay together): images of one patient may lie on both "
-        "sides, which makes results look better than they are."
+        "Test images were set apart image by image (pictures that look the same stay together): images of one patient "
+        "may lie on both sides, which makes results look better than they are."
     )
