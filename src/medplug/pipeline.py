@@ -34,6 +34,7 @@ from medplug.evaluation.tables import RESERVED, write_predictions
 from medplug.explain.select import confident_errors
 from medplug.files import write_json, write_text
 from medplug.model.apply import outputs, outputs_function
+from medplug.model.explain import check_explainer
 from medplug.model.network import BuiltNetwork, build
 from medplug.model.preprocess import check_match
 from medplug.params import parameters
@@ -42,7 +43,7 @@ from medplug.plugins.registry import Registry
 from medplug.progress import Reporter
 from medplug.runs import folder as names
 from medplug.runs.evaluating import Part, decide, evaluate_into, save_rules
-from medplug.runs.explaining import explain_rows, explain_split
+from medplug.runs.explaining import Method, explain_rows, explain_split
 from medplug.runs.manifest import now, open_manifest
 from medplug.runs.model import ModelCard, save_model
 from medplug.runs.prepared import Prepared
@@ -178,6 +179,7 @@ def _build(
         check_match(preprocessors, spatial, config.data.mismatch, reporter)
         left = f"; new: {', '.join(network.left_out)}" if network.left_out else ""
         reporter.say(f"  {network.loaded} arrays of pretrained weights{left}")
+    check_explainer(*made["explainer"][0], network)
     return network.within(preprocessors)
 
 
@@ -325,10 +327,12 @@ class _Run:
             self.config.rendering, self.prepared.source.reader, self.prepared.index, self.prepared.store,
             self.prepared.split, test,
         )  # fmt: skip
-        how = (self.network, self.made["explainer"][0], self.config.seed, self.reporter.warn)
-        explain_split(self.folder, *shared, *how)
+        name, explainer = self.made["explainer"][0]
+        task = self.prepared.index.task
+        method = Method(name.rpartition(":")[2], explainer, self.network, task, self.config.seed)
+        explain_split(self.folder, *shared, method, self.reporter.warn)
         wrong = confident_errors(test, self.config.rendering.errors)
-        explain_rows(self.folder / names.ERRORS, *shared, wrong, *how)
+        explain_rows(self.folder / names.ERRORS, *shared, wrong, method, self.reporter.warn)
 
     def _card(self, result: FitResult) -> ModelCard:
         name, architecture = self.made["architecture"][0]

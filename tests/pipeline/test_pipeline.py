@@ -309,7 +309,7 @@ def test_own_metrics_and_explainers_stay_with_the_run(pipeline, tmp_path):
             return 0.5
 
     class Flat:
-        def __call__(self, features, classify, images, classes, key):
+        def __call__(self, network, images, classes, keys):
             return images[:, None, :, :, 0] * 0 + 1
 
     run = pipeline(metrics=[Half()], explainer=Flat()).fit("memory", out=tmp_path / "run")

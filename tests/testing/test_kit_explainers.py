@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from medplug.plugins import Features, component
+from medplug.plugins import Features, NetworkView, component
 from medplug.testing import ConformanceError, check_component
 from medplug.testing.fakes import InputGradient
 
@@ -40,40 +40,40 @@ def cam(features: Any, classify: Any, images: Array, classes: Array) -> Array:
 class GradCam:
     """Class activation maps weighted by mean gradients (Selvaraju et al. 2017)."""
 
-    def __call__(self, features: Any, classify: Any, images: Array, classes: Array, key: Array) -> Array:
-        return cam(features, classify, images, classes)
+    def __call__(self, network: NetworkView, images: Array, classes: Array, keys: Array) -> Array:
+        return cam(network.features, network.classify, images, classes)
 
 
 @component
 class Constant:
     """Says nothing."""
 
-    def __call__(self, features: Any, classify: Any, images: Array, classes: Array, key: Array) -> Array:
-        return jnp.ones_like(cam(features, classify, images, classes))
+    def __call__(self, network: NetworkView, images: Array, classes: Array, keys: Array) -> Array:
+        return jnp.ones_like(cam(network.features, network.classify, images, classes))
 
 
 @component
 class AlwaysClassZero:
     """Explains another class than asked."""
 
-    def __call__(self, features: Any, classify: Any, images: Array, classes: Array, key: Array) -> Array:
-        return cam(features, classify, images, jnp.zeros_like(classes))
+    def __call__(self, network: NetworkView, images: Array, classes: Array, keys: Array) -> Array:
+        return cam(network.features, network.classify, images, jnp.zeros_like(classes))
 
 
 @component
 class FirstClassOnly:
     """Explains the first of the classes, each time."""
 
-    def __call__(self, features: Any, classify: Any, images: Array, classes: Array, key: Array) -> Array:
-        return cam(features, classify, images, jnp.broadcast_to(classes[:, :1], classes.shape))
+    def __call__(self, network: NetworkView, images: Array, classes: Array, keys: Array) -> Array:
+        return cam(network.features, network.classify, images, jnp.broadcast_to(classes[:, :1], classes.shape))
 
 
 @component
 class ScaledByBatch:
     """Brings maps to a common scale."""
 
-    def __call__(self, features: Any, classify: Any, images: Array, classes: Array, key: Array) -> Array:
-        maps = cam(features, classify, images, classes)
+    def __call__(self, network: NetworkView, images: Array, classes: Array, keys: Array) -> Array:
+        maps = cam(network.features, network.classify, images, classes)
         return maps / jnp.abs(maps).max()
 
 
@@ -81,9 +81,9 @@ class ScaledByBatch:
 class PythonLoop:
     """Reads the classes' values."""
 
-    def __call__(self, features: Any, classify: Any, images: Array, classes: Array, key: Array) -> Array:
+    def __call__(self, network: NetworkView, images: Array, classes: Array, keys: Array) -> Array:
         rows = [
-            cam(features, classify, images[i : i + 1], jnp.array([[int(c) for c in row]]))
+            cam(network.features, network.classify, images[i : i + 1], jnp.array([[int(c) for c in row]]))
             for i, row in enumerate(classes)
         ]
         return jnp.concatenate(rows)
@@ -93,8 +93,8 @@ class PythonLoop:
 class FlatOnly:
     """Averages the axes 1 and 2, whatever they are."""
 
-    def __call__(self, features: Any, classify: Any, images: Array, classes: Array, key: Array) -> Array:
-        maps = cam(features, classify, images, classes)
+    def __call__(self, network: NetworkView, images: Array, classes: Array, keys: Array) -> Array:
+        maps = cam(network.features, network.classify, images, classes)
         return maps.reshape(*maps.shape[:2], maps.shape[2], -1)
 
 
@@ -102,24 +102,24 @@ class FlatOnly:
 class NoTokens:
     """Takes features for an array."""
 
-    def __call__(self, features: Any, classify: Any, images: Array, classes: Array, key: Array) -> Array:
-        return cam(lambda x: features(x) * 1.0, classify, images, classes)
+    def __call__(self, network: NetworkView, images: Array, classes: Array, keys: Array) -> Array:
+        return cam(lambda x: network.features(x) * 1.0, network.classify, images, classes)
 
 
 @component
 class OneMap:
     """Drops the axis of the classes."""
 
-    def __call__(self, features: Any, classify: Any, images: Array, classes: Array, key: Array) -> Array:
-        return cam(features, classify, images, classes)[:, 0]
+    def __call__(self, network: NetworkView, images: Array, classes: Array, keys: Array) -> Array:
+        return cam(network.features, network.classify, images, classes)[:, 0]
 
 
 @component
 class WrongSign:
     """Marks what speaks against the class."""
 
-    def __call__(self, features: Any, classify: Any, images: Array, classes: Array, key: Array) -> Array:
-        return -cam(features, classify, images, classes)
+    def __call__(self, network: NetworkView, images: Array, classes: Array, keys: Array) -> Array:
+        return -cam(network.features, network.classify, images, classes)
 
 
 MUTANTS = [

@@ -8,7 +8,8 @@ import pytest
 from medplug.data.batches import Loader
 from medplug.data.store import PixelStore
 from medplug.errors import ContractError
-from medplug.model.apply import divisor, explain_function, in_parts, predict
+from medplug.model.apply import divisor, in_parts, predict
+from medplug.model.explain import explain_function
 from medplug.model.network import build
 from medplug.testing.fakes import InputGradient, TinyNet
 
@@ -52,9 +53,10 @@ def test_damaged_weights_do_not_become_predictions(rng):
 
 def test_the_list_of_classes_to_explain_must_match_the_images():
     network = build(TinyNet(), (16, 16, 1), 3, seed=0)
-    explain = explain_function(network, InputGradient())
+    explain = explain_function(network, InputGradient(), "multiclass")
     images = np.zeros((2, 16, 16, 1), np.uint8)
-    assert explain(images, [[0, 1], [2, 0]], jax.random.key(0)).shape == (2, 2, 16, 16)
+    keys = jax.random.split(jax.random.key(0), 2)
+    assert explain(images, [[0, 1], [2, 0]], keys).shape == (2, 2, 16, 16)
     for wrong in ([[0]], [0, 1]):
         with pytest.raises(ContractError, match=r"classes must be \[B, T\] for 2 images"):
-            explain(images, wrong, jax.random.key(0))
+            explain(images, wrong, keys)

@@ -8,7 +8,8 @@ import pytest
 from medplug.contracts.architecture import Preprocessing
 from medplug.data.preprocess import Preprocessors
 from medplug.errors import ContractError, ParameterError, UsageError
-from medplug.model.apply import explain_function, outputs_function
+from medplug.model.apply import outputs_function
+from medplug.model.explain import explain_function
 from medplug.model.network import build
 from medplug.model.preprocess import check_match, mismatch, prepare
 from medplug.testing.fakes import InputGradient, Shift, TinyNet
@@ -129,7 +130,8 @@ def test_predictions_and_maps_see_what_the_network_was_trained_on(rng):
 
 def _map(network, images):
     classes = np.zeros((len(images), 1), np.int32)
-    return np.asarray(explain_function(network, InputGradient())(images, classes, jax.random.key(0)))
+    explain = explain_function(network, InputGradient(), "multiclass")
+    return np.asarray(explain(images, classes, jax.random.split(jax.random.key(0), len(images))))
 
 
 # ---------------------------------------------------------------- the range

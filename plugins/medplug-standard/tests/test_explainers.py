@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from medplug.plugins import Features
+from medplug.plugins import Features, NetworkView
 from medplug_standard.explainers.grad_cam import GradCam
 
-KEY = jax.random.key(0)
+KEYS = jax.random.split(jax.random.key(0), 1)  # Grad-CAM draws nothing
 
 
 def identity(images: jax.Array) -> jax.Array:
@@ -24,9 +24,16 @@ def pooled(weights: np.ndarray) -> Callable[[jax.Array], jax.Array]:
     return lambda f: f.mean(tuple(range(1, f.ndim - 1))) @ jnp.asarray(weights)
 
 
-def explain(explainer: GradCam, features: Any, classify: Any, images: Any, classes: Any) -> np.ndarray:
-    run = jax.jit(lambda x, c: explainer(features, classify, x, c, KEY))
+def explain(
+    explainer: GradCam, features: Any, classify: Any, images: Any, classes: Any, task: Any = "multiclass"
+) -> np.ndarray:
+    run = jax.jit(lambda x, c: explainer(view(features, classify, task), x, c, KEYS))
     return np.asarray(run(jnp.asarray(images), jnp.asarray(classes, jnp.int32)))
+
+
+def view(features: Any, classify: Any, task: Any = "multiclass", **declared: Any) -> NetworkView:
+    """A network with one stage."""
+    return NetworkView(lambda x, stage: features(x), lambda f, stage: classify(f), ("only",), task, **declared)
 
 
 def test_by_hand() -> None:
@@ -61,15 +68,15 @@ def test_the_gradient_is_averaged_over_space() -> None:
     np.testing.assert_allclose(maps[0, 1], -f[0, ..., 0] / 4, atol=1e-6)  # signed: no ReLU
 
 
-@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_probability_scales_the_logits_gradient(activation: str) -> None:
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_probability_scales_the_logits_gradient(task: str) -> None:
     rng = np.random.default_rng(3)
     f, weights = rng.standard_normal((2, 3, 3, 5), np.float32), rng.standard_normal((5, 3), np.float32)
     classes = np.tile(np.arange(3), (2, 1))
     logit = explain(GradCam(), identity, pooled(weights), f, classes)
-    maps = explain(GradCam(score="probability", activation=activation), identity, pooled(weights), f, classes)
+    maps = explain(GradCam(score="probability"), identity, pooled(weights), f, classes, task)
     z = f.mean((1, 2)) @ weights
-    if activation == "sigmoid":
+    if task == "multilabel":
         p = 1 / (1 + np.exp(-z))
         slope = p * (1 - p)  # d p_c / d z_c
         expected = slope[..., None, None] * logit
@@ -85,6 +92,34 @@ def test_a_sure_probability_has_no_gradient_left() -> None:
     f, weights = np.ones((1, 2, 2, 1), np.float32), np.array([[40.0, -40.0]], np.float32)
     assert np.abs(explain(GradCam(score="probability"), identity, pooled(weights), f, [[0]])).max() < 1e-30
     np.testing.assert_allclose(explain(GradCam(), identity, pooled(weights), f, [[0]]), 10.0)
+
+
+def test_a_declared_linear_head_needs_no_gradient_and_gives_the_same() -> None:
+    rng = np.random.default_rng(8)
+    f, weights = rng.standard_normal((3, 5, 4, 6), np.float32), rng.standard_normal((6, 29), np.float32)
+    classes = jnp.asarray(np.tile(np.arange(29), (3, 1)), jnp.int32)
+
+    def stopped(f: jax.Array) -> jax.Array:
+        raise AssertionError("the classifier is not needed")
+
+    closed = GradCam()(view(identity, stopped, linear_head=jnp.asarray(weights)), jnp.asarray(f), classes, KEYS)
+    by_gradient = explain(GradCam(form="gradient"), identity, pooled(weights), f, classes)
+    np.testing.assert_allclose(closed, by_gradient, rtol=1e-5, atol=1e-6)
+
+
+def test_log_odds_are_against_all_others() -> None:
+    rng = np.random.default_rng(9)
+    f, weights = rng.standard_normal((2, 3, 3, 5), np.float32), rng.standard_normal((5, 4), np.float32)
+    classes = np.tile(np.arange(4), (2, 1))
+    maps = explain(GradCam(score="log_odds"), identity, pooled(weights), f, classes)
+    logit = explain(GradCam(), identity, pooled(weights), f, classes)
+    p = np.exp(f.mean((1, 2)) @ weights)
+    for i, c in np.ndindex(2, 4):
+        others = np.where(np.arange(4) == c, 0, p[i])
+        expected = logit[i, c] - np.einsum("k,khw->hw", others / others.sum(), logit[i])
+        np.testing.assert_allclose(maps[i, c], expected, atol=1e-5)
+    single = explain(GradCam(score="log_odds"), identity, pooled(weights), f, classes, "multilabel")
+    np.testing.assert_array_equal(single, logit)
 
 
 def test_a_token_takes_part_in_the_score_only() -> None:
@@ -125,7 +160,7 @@ def test_one_pass_through_the_features_and_no_new_compilation_for_other_classes(
         traces.append("features")
         return images * 2
 
-    run = jax.jit(lambda x, c: GradCam()(features, pooled(np.eye(3, dtype=np.float32)), x, c, KEY))
+    run = jax.jit(lambda x, c: GradCam()(view(features, pooled(np.eye(3, dtype=np.float32))), x, c, KEYS))
     x = jnp.asarray(np.random.default_rng(6).random((2, 4, 4, 3), np.float32))
     maps = [np.asarray(run(x, jnp.array(c, jnp.int32))) for c in ([[0, 1, 2], [2, 1, 0]], [[1, 1, 1], [0, 0, 2]])]
     assert traces == ["features"]

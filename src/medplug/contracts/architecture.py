@@ -66,6 +66,15 @@ class Network(Protocol):
     ``network(x)`` equals ``classify(features(x))``. In ``eval()`` mode the rows of a batch do not influence
     each other. ``stages`` names the places that can be tapped, first to last; ``()`` where there is only
     the last one.
+
+    What some explainers need beyond that, a network may declare:
+        ``activations``: names of the attributes in which its modules keep their activation functions, as in
+        ``("activation",)``. It promises that there are no others.
+        ``linear_head()``: an array ``[D, K]``, for networks whose logits are the mean of the last features over all
+        places, times this array, plus a constant; None where dense layers are not all linear.
+        ``attention(images)``: ``[B, L, A, N, N]`` float32, what each of N tokens (rows, which sum to 1) takes from each
+        other in each of A heads of L layers, first to last. The last tokens are the places of ``features``, in
+        order; class tokens and the like come first.
     """
 
     stages: tuple[str, ...]

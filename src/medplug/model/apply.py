@@ -137,27 +137,3 @@ def forward_function(network: BuiltNetwork, task: str) -> Callable[[Any], jax.Ar
         return probabilities(in_parts(part, images.astype(jnp.float32) / 255), task)
 
     return lambda images: forward(state, images)
-
-
-def explain_function(network: BuiltNetwork, explainer: Any) -> Callable[[Any, Any, jax.Array], jax.Array]:
-    """(uint8 images ``[B, *S, C]``, classes ``[B, T]``, key) to raw maps ``[B, T, *s]``, compiled once per shape."""
-    graph, state = nnx.split(network.module)
-
-    @jax.jit
-    def explain(state: Any, images: jax.Array, classes: jax.Array, key: jax.Array) -> jax.Array:
-        def features(x: jax.Array) -> Any:
-            return nnx.merge(graph, state, copy=True).features(x)
-
-        def classify(f: Any) -> jax.Array:
-            return nnx.merge(graph, state, copy=True).classify(f)
-
-        x = network.prepare(images.astype(jnp.float32) / 255)
-        return explainer(features, classify, x, classes, key)
-
-    def checked(images: Any, classes: Any, key: jax.Array) -> jax.Array:
-        classes = jnp.asarray(classes, jnp.int32)
-        if classes.ndim != 2 or len(classes) != len(images):
-            raise ContractError(f"classes must be [B, T] for {len(images)} images, got {list(classes.shape)}")
-        return explain(state, jnp.asarray(images), classes, key)
-
-    return checked

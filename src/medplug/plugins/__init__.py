@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from medplug.contracts.architecture import Preprocessing as Preprocessing
     from medplug.contracts.augmenter import Augmenter as Augmenter
     from medplug.contracts.explainer import Explainer as Explainer
+    from medplug.contracts.explainer import NetworkView as NetworkView
     from medplug.contracts.loss import Loss as Loss
     from medplug.contracts.metric import Metric as Metric
     from medplug.contracts.observer import Observer as Observer
@@ -62,6 +63,7 @@ _HOME = {
     "Loss": "medplug.contracts.loss",
     "Metric": "medplug.contracts.metric",
     "Explainer": "medplug.contracts.explainer",
+    "NetworkView": "medplug.contracts.explainer",
     "Observer": "medplug.contracts.observer",
     "About": "medplug.values",
     "Index": "medplug.values",

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from PIL import Image
 
@@ -22,7 +21,7 @@ from medplug.explain.overlay import render_map, scale_ends
 from medplug.explain.select import Example, select_examples
 from medplug.files import atomic, read_json, write_json
 from medplug.images import ImageError
-from medplug.model.apply import explain_function
+from medplug.model.explain import explain_function, image_keys
 from medplug.model.network import BuiltNetwork
 from medplug.pixels import to_channels, to_uint8
 from medplug.report.facts import ExplainedImage
@@ -33,6 +32,25 @@ from medplug.values import Index, Predictions, Split
 _BATCH = 8
 _LISTING = "explanations.json"
 _LONGEST = 1024  # pixels of the longer side of a drawn picture; larger originals are shrunk
+
+
+@dataclass(frozen=True)
+class Method:
+    """An explainer, and the network that it explains.
+
+    Attributes:
+        name: of the explainer, without its distribution.
+        explainer: the component.
+        network: with the run's preprocessors.
+        task: ``"multiclass"`` or ``"multilabel"``.
+        seed: of the run.
+    """
+
+    name: str
+    explainer: Any
+    network: BuiltNetwork
+    task: str
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -65,17 +83,14 @@ def explain_split(
     store: PixelStore,
     split: Split,
     predictions: Predictions,
-    network: BuiltNetwork,
-    explainer: tuple[str, Any],
-    seed: int,
+    method: Method,
     warn: Callable[[str], None] | None = None,
 ) -> list[ExplainedImage]:
     """A sample of the test split, one or more images a class, drawn into ``explanations/``."""
-    examples = select_examples(predictions, settings, seed=child_seed(seed, "explanations"))
+    examples = select_examples(predictions, settings, seed=child_seed(method.seed, "explanations"))
     return explain_rows(
-        folder / EXPLANATIONS, settings, reader, index, store, split, predictions, examples, network, explainer, seed,
-        warn,
-    )  # fmt: skip
+        folder / EXPLANATIONS, settings, reader, index, store, split, predictions, examples, method, warn
+    )
 
 
 def explain_rows(
@@ -87,9 +102,7 @@ def explain_rows(
     split: Split,
     predictions: Predictions,
     examples: Iterable[Example],
-    network: BuiltNetwork,
-    explainer: tuple[str, Any],
-    seed: int,
+    method: Method,
     warn: Callable[[str], None] | None = None,
 ) -> list[ExplainedImage]:
     """Chosen images of the test split, drawn into ``out``."""
@@ -107,7 +120,7 @@ def explain_rows(
                 probability=float(predictions.probabilities[example.row, example.explained]),
             )
         )
-    return explain_images(out, settings, reader, wanted, index.classes, network, explainer, seed, warn)
+    return explain_images(out, settings, reader, wanted, index.classes, method, warn)
 
 
 def explain_images(
@@ -116,21 +129,14 @@ def explain_images(
     reader: Any,
     wanted: Sequence[Wanted],
     classes: Sequence[str],
-    network: BuiltNetwork,
-    explainer: tuple[str, Any],
-    seed: int,
+    method: Method,
     warn: Callable[[str], None] | None = None,
 ) -> list[ExplainedImage]:
     """Make and draw maps; ``out`` gets a PNG and the raw map (``.npz``) of each, and ``explanations.json``."""
-    maps = (
-        compute_maps(network, explainer[1], [w.pixels for w in wanted], [w.explained for w in wanted], seed)
-        if wanted
-        else []
-    )
-    method = explainer[0].rpartition(":")[2]
+    maps = compute_maps(method, wanted) if wanted else []
     drawn, listing = [], []
     for number, (one, raw) in enumerate(zip(wanted, maps, strict=True)):
-        original, flat = _original(_ground(reader, one, network.preprocessors, warn), one, raw)
+        original, flat = _original(_ground(reader, one, method.network.preprocessors, warn), one, raw)
         overlay = render_map(flat, original, settings)
         low, high = scale_ends(overlay, settings)
         stem = f"{number:03d}-{_safe(classes[one.explained])}-{_safe(Path(one.sample).stem)}"
@@ -145,7 +151,7 @@ def explain_images(
                 "explained": classes[one.explained],
                 "probability": one.probability,
                 "labels": list(one.labels),
-                "method": method,
+                "method": method.name,
                 "raw_range": [overlay.low, overlay.high],
                 "scale": [low, high],
                 "positive_evidence": overlay.evidence,
@@ -160,7 +166,7 @@ def explain_images(
                 labels=one.labels,
                 explained=classes[one.explained],
                 probability=one.probability,
-                method=method,
+                method=method.name,
                 original=_png(_picture(original)),
                 overlay=_png(overlay.picture),
                 low=low,
@@ -223,21 +229,17 @@ def wanted_of_test_part(
     return wanted
 
 
-def compute_maps(
-    network: BuiltNetwork, explainer: Any, images: Sequence[np.ndarray], classes: Sequence[int], seed: int
-) -> list[np.ndarray]:
+def compute_maps(method: Method, wanted: Sequence[Wanted]) -> list[np.ndarray]:
     """Raw maps ``[*s]`` float32 of one class per image, in batches of one shape."""
-    explain = explain_function(network, explainer)
-    key = jax.random.key(child_seed(seed, "explainer"))
-    targets = np.asarray(classes, np.int32)[:, None]
+    explain = explain_function(method.network, method.explainer, method.task)
+    keys = image_keys(method.seed, [w.sample for w in wanted])
+    targets = np.array([[w.explained] for w in wanted], np.int32)
     maps: list[np.ndarray] = []
-    for start in range(0, len(images), _BATCH):
-        rows = np.resize(np.arange(start, min(start + _BATCH, len(images))), min(_BATCH, len(images)))
-        batch = np.stack([images[row] for row in rows.tolist()])
-        result = np.asarray(explain(batch, targets[rows], jax.random.fold_in(key, start)))
-        if result.shape[:2] != (len(rows), 1) or result.dtype != np.float32:
-            raise ContractError(f"an explainer must give [B, T, *s] float32, got {list(result.shape)} {result.dtype}")
-        maps.extend(result[: min(_BATCH, len(images) - start), 0])
+    for start in range(0, len(wanted), _BATCH):
+        count = min(_BATCH, len(wanted) - start)
+        rows = np.resize(np.arange(start, start + count), min(_BATCH, len(wanted)))
+        batch = np.stack([wanted[row].pixels for row in rows.tolist()])
+        maps.extend(np.asarray(explain(batch, targets[rows], keys[rows]))[:count, 0])
     return maps
 
 

@@ -27,6 +27,7 @@ from medplug.evaluation.tables import read_predictions
 from medplug.files import read_json
 from medplug.images import ImageError, load_image
 from medplug.model.apply import Outputs, outputs, outputs_function
+from medplug.model.explain import check_explainer
 from medplug.model.network import BuiltNetwork
 from medplug.plugins.registry import Registry
 from medplug.progress import Reporter, quiet_reporter
@@ -34,7 +35,7 @@ from medplug.report.facts import ExplainedImage
 from medplug.runs import folder as names
 from medplug.runs.elsewhere import evaluate_data
 from medplug.runs.evaluating import Part, decide, evaluate_into, note_changes, read_rules, refuse_rules, save_rules
-from medplug.runs.explaining import Wanted, explain_images, wanted_of_test_part
+from medplug.runs.explaining import Method, Wanted, explain_images, wanted_of_test_part
 from medplug.runs.independence import stored_independence, stored_index
 from medplug.runs.inputs import Loaded, Readers, Stored, expand, groups_of, nothing_readable
 from medplug.runs.model import ModelCard, load_card, load_network, load_preprocessors
@@ -361,16 +362,16 @@ class Run:
             reporter: tells what happens.
         """
         config = self.config if method is None else self.config.with_components("explainer", method)
-        explainer = config.make("explainer", self._registry, self.task)
-        own = self.folder / names.EXPLANATIONS / explainer[0].rpartition(":")[2]
-        self.explained_into = Path(out) if out else own
+        name, explainer = config.make("explainer", self._registry, self.task)
+        check_explainer(name, explainer, self.network)
+        method = Method(name.rpartition(":")[2], explainer, self.network, self.task, config.seed)
+        self.explained_into = Path(out) if out else self.folder / names.EXPLANATIONS / method.name
         reporter = reporter or quiet_reporter()
-        reporter.say(f"explaining with {explainer[0]}")
+        reporter.say(f"explaining with {name}")
         wanted, reader = self._of_test_split(config) if images is None else self._of_images(images, reporter)
         return explain_images(
-            self.explained_into, config.rendering, reader, wanted, self.classes, self.network, explainer, config.seed,
-            reporter.warn,
-        )  # fmt: skip
+            self.explained_into, config.rendering, reader, wanted, self.classes, method, reporter.warn
+        )
 
     def _of_images(self, images: Any, reporter: Reporter) -> tuple[list[Wanted], Any]:
         loaded, pixels = self._load(images, reporter)

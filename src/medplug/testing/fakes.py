@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from medplug.plugins import Component, Preprocessing, component, param
+from medplug.plugins import Component, NetworkView, Preprocessing, component, param
 from medplug.plugins.registry import Registry
 from medplug.testing.fake_data import Fit, Memory, Mirror, Recorder, Shift
 
@@ -23,6 +23,7 @@ class TinyNetwork(nnx.Module):
     """Two convolutions with stride 2, batch normalisation, dropout and a linear head, for any number of spatial axes."""
 
     stages = ("stem", "body")
+    activations = ("activation",)
 
     def __init__(self, input_shape: tuple[int, ...], classes: int, width: int, dropout: float, rngs: nnx.Rngs) -> None:
         axes, channels = len(input_shape) - 1, input_shape[-1]
@@ -33,6 +34,7 @@ class TinyNetwork(nnx.Module):
             )  # compiles faster than He's truncated normal
             return nnx.Conv(inputs, outputs, (3,) * axes, strides=2, use_bias=False, kernel_init=start, rngs=rngs)
 
+        self.activation = nnx.relu
         self.stem = convolution(channels, width)
         self.stem_norm = nnx.BatchNorm(width, momentum=0.9, rngs=rngs)
         self.body = convolution(width, 2 * width)
@@ -42,16 +44,20 @@ class TinyNetwork(nnx.Module):
 
     def features(self, images: jax.Array, stage: str | None = None) -> jax.Array:
         """Images ``[B, *S, C]`` to features ``[B, *s, D]``."""
-        early = nnx.relu(self.stem_norm(self.stem(images)))
+        early = self.activation(self.stem_norm(self.stem(images)))
         return early if stage == "stem" else self._late(early)
 
     def _late(self, early: jax.Array) -> jax.Array:
-        return nnx.relu(self.body_norm(self.body(early)))
+        return self.activation(self.body_norm(self.body(early)))
 
     def classify(self, features: Any, metadata: jax.Array | None = None, stage: str | None = None) -> jax.Array:
         """Features to logits ``[B, K]``; metadata are ignored."""
         features = self._late(features) if stage == "stem" else features
         return self.head(self.dropout(features.mean(tuple(range(1, features.ndim - 1)))))
+
+    def linear_head(self) -> jax.Array:
+        """``[D, K]``."""
+        return self.head.kernel[...]
 
     def __call__(self, images: jax.Array, metadata: jax.Array | None = None) -> jax.Array:
         """Images to logits ``[B, K]``."""
@@ -180,13 +186,11 @@ def _auc(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> float:
 class InputGradient:
     """The gradient of a class's logit with respect to the image, summed over channels."""
 
-    def __call__(
-        self, features: Any, classify: Any, images: jax.Array, classes: jax.Array, key: jax.Array
-    ) -> jax.Array:
+    def __call__(self, network: NetworkView, images: jax.Array, classes: jax.Array, keys: jax.Array) -> jax.Array:
         """Maps ``[B, T, *S]``, as large as the images."""
 
         def score(x: jax.Array, chosen: jax.Array) -> jax.Array:
-            return jnp.take_along_axis(classify(features(x)), chosen[:, None], axis=1).sum()
+            return network.scores(network.logits(x), chosen[:, None]).sum()
 
         gradients = jax.vmap(jax.grad(score), in_axes=(None, 1), out_axes=1)(images, classes)
         maps = gradients[..., 0]

@@ -14,7 +14,7 @@ from medplug.testing.checks import Case, Check, ConformanceError, Report, run_ch
 from medplug.testing.common import COMMON
 from medplug.testing.instances import cases_of
 
-_CALLED = {"loss": "logits", "metric": "probabilities", "explainer": "classify", "augmenter": "images"}
+_CALLED = {"loss": "logits", "metric": "probabilities", "augmenter": "images"}
 
 
 def check_component(
@@ -87,9 +87,9 @@ def kind_of(obj: Any) -> str:
     names = code.co_varnames[: code.co_argcount] if code else ()
     if "target" in names:
         return "preprocessor"
-    found = [kind for kind, word in _CALLED.items() if word in names]
-    if "classify" in names:
+    if "network" in names:
         return "explainer"
+    found = [kind for kind, word in _CALLED.items() if word in names]
     if len(found) == 1:
         return found[0]
     cls = obj if isinstance(obj, type) else type(obj)

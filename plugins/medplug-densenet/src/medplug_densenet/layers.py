@@ -118,6 +118,11 @@ class Head(nnx.Module):
         self.dropout: Any = nnx.Dropout(dropout, rngs=rngs) if dropout else None
         self.output = Dense(hidden or inputs, classes, draws=draws)
 
+    def kernel(self) -> jax.Array:
+        """``[D, K]``, of all dense layers as one: none has an activation."""
+        last = self.output.kernel[...]
+        return last if self.hidden is None else self.hidden.kernel[...] @ last
+
     def __call__(self, pooled: jax.Array) -> jax.Array:
         """``[B, D]`` to logits ``[B, K]``."""
         x = pooled if self.hidden is None else self.hidden(pooled)

@@ -22,10 +22,11 @@ class Stem(nnx.Module):
     def __init__(self, channels: int, outputs: int, *, draws: Draws, **norm: Any) -> None:
         self.conv = Conv(7, channels, outputs, stride=2, draws=draws)
         self.norm = BatchNorm(outputs, **norm)
+        self.activation = jax.nn.relu
 
     def __call__(self, x: jax.Array, shared: Moments | None = None) -> Carry:
         """``[B, H, W, C]`` to ``[B, H / 4, W / 4, outputs]``, not negative."""
-        return max_pool3_stride2(jax.nn.relu(self.norm(self.conv(x)))), None
+        return max_pool3_stride2(self.activation(self.norm(self.conv(x)))), None
 
 
 class DenseLayer(nnx.Module):
@@ -36,11 +37,12 @@ class DenseLayer(nnx.Module):
         self.conv1 = Conv(1, inputs, plan.width, draws=draws)
         self.norm2 = BatchNorm(plan.width, **norm)
         self.conv2 = Conv(3, plan.width, plan.growth, draws=draws)
+        self.activation = jax.nn.relu
 
     def __call__(self, x: jax.Array, shared: Moments | None) -> jax.Array:
         """``[B, h, w, inputs]`` to ``[B, h, w, growth]``."""
-        x = self.conv1(jax.nn.relu(self.norm1(x, shared)))
-        return self.conv2(jax.nn.relu(self.norm2(x)))
+        x = self.conv1(self.activation(self.norm1(x, shared)))
+        return self.conv2(self.activation(self.norm2(x)))
 
 
 class DenseBlock(nnx.Module):
@@ -79,10 +81,11 @@ class Transition(nnx.Module):
     def __init__(self, inputs: int, outputs: int, *, draws: Draws, **norm: Any) -> None:
         self.norm = BatchNorm(inputs, **norm)
         self.conv = Conv(1, inputs, outputs, draws=draws)
+        self.activation = jax.nn.relu
 
     def __call__(self, x: jax.Array, shared: Moments | None = None) -> Carry:
         """``[B, h, w, inputs]`` to ``[B, h / 2, w / 2, outputs]``; odd edges are rounded down."""
-        return self.conv(average_pool2(jax.nn.relu(self.norm(x, shared)))), None
+        return self.conv(average_pool2(self.activation(self.norm(x, shared)))), None
 
 
 class Final(nnx.Module):
@@ -90,10 +93,11 @@ class Final(nnx.Module):
 
     def __init__(self, channels: int, **norm: Any) -> None:
         self.norm = BatchNorm(channels, **norm)
+        self.activation = jax.nn.relu
 
     def __call__(self, x: jax.Array, shared: Moments | None = None) -> Carry:
         """``[B, h, w, D]`` to the same shape, not negative."""
-        return jax.nn.relu(self.norm(x, shared)), None
+        return self.activation(self.norm(x, shared)), None
 
 
 class DenseNet(nnx.Module):
@@ -111,6 +115,8 @@ class DenseNet(nnx.Module):
         epsilon, momentum, unbiased: of all batch norms, see :class:`~medplug_densenet.layers.BatchNorm`.
         rngs: ``params`` decides the initial weights, ``dropout`` what is dropped.
     """
+
+    activations = ("activation",)
 
     def __init__(
         self,
@@ -151,6 +157,10 @@ class DenseNet(nnx.Module):
     def classify(self, features: jax.Array, metadata: jax.Array | None = None, stage: str | None = None) -> jax.Array:
         """Features of a stage, by default ``final``, to logits ``[B, K]`` float32. ``metadata`` is ignored."""
         return self.head(self._run(features, self.stages[self._after(stage) :]).mean((1, 2)))
+
+    def linear_head(self) -> jax.Array:
+        """``[D, K]``: logits are the pooled features times this, plus a bias."""
+        return self.head.kernel()
 
     def __call__(self, images: jax.Array, metadata: jax.Array | None = None) -> jax.Array:
         """Images ``[B, H, W, C]`` float32 to logits ``[B, K]`` float32."""

@@ -81,7 +81,8 @@ class ConvNorm(nnx.Module):
         active: bool = True,
         random: np.random.Generator,
     ) -> None:
-        self.form, self.stride, self.active = form, stride, active
+        self.form, self.stride = form, stride
+        self.activation = ops.relu6 if active else None
         self.conv = Convolution(size, inputs, outputs, grouped=form == "depthwise", random=random)
         self.norm = BatchNorm(outputs)
 
@@ -96,4 +97,4 @@ class ConvNorm(nnx.Module):
             y = convolve(x, kernel * factor, self.stride) + offset
         else:
             y = self.norm(convolve(x, kernel, self.stride))
-        return ops.relu6(y) if self.active else y
+        return y if self.activation is None else self.activation(y)

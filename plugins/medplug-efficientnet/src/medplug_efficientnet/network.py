@@ -63,6 +63,11 @@ class Head(nnx.Module):
         self.dropout = nnx.Dropout(dropout, rngs=rngs) if dropout else None
         self.output = Dense(hidden or inputs, classes, random=random)
 
+    def kernel(self) -> jax.Array:
+        """``[D, K]``, of all dense layers as one: none has an activation."""
+        last = self.output.kernel[...]
+        return last if self.hidden is None else self.hidden.kernel[...] @ last
+
     def __call__(self, x: jax.Array) -> jax.Array:
         """``[B, D]`` to ``[B, K]``."""
         x = x if self.hidden is None else self.hidden(x)
@@ -84,6 +89,8 @@ class EfficientNetLite(nnx.Module):
         hidden: width of a linear layer before the last one, or None.
         rngs: ``params`` decides the initial weights, ``dropout`` what is dropped.
     """
+
+    activations = ("activation",)
 
     def __init__(
         self,
@@ -112,6 +119,10 @@ class EfficientNetLite(nnx.Module):
         """What :meth:`features` gave for ``stage`` to logits ``[B, K]`` float32; ``metadata`` is not used."""
         last = self._through(features, self.stages[self._position(stage) + 1 :])
         return self.head(last.mean((1, 2)))
+
+    def linear_head(self) -> jax.Array:
+        """``[D, K]``: logits are the pooled features times this, plus a bias."""
+        return self.head.kernel()
 
     def __call__(self, images: jax.Array, metadata: jax.Array | None = None) -> jax.Array:
         """Standardised images ``[B, H, W, C]`` float32 to logits ``[B, K]`` float32."""
