@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -30,7 +31,7 @@ class Component:
         name: snake_case, as in ``cross_entropy``; hyphens are accepted where users type names.
         target: ``"package.module:Class"``; of a recipe ``"package:file.toml"``.
         summary: one line for listings.
-        aliases: further names, never hiding a real one.
+        aliases: further names, never hiding a real one; they may be spelt as other tools spell them (``"gc++"``).
         tags: words for searching, such as ``"imbalance"`` or ``"3d"``.
         contract: the contract of its kind that the component was written for.
         requires: what ``pip install`` needs when the target cannot be imported.
@@ -61,9 +62,11 @@ class Component:
     def errors(self) -> list[str]:
         """What is wrong with the record itself."""
         found = []
-        for name in (self.name, *self.aliases):
-            if not isinstance(name, str) or not _NAME.fullmatch(name):
-                found.append(f"{name!r} is not a valid name (snake_case, starting with a letter)")
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            found.append(f"{self.name!r} is not a valid name (snake_case, starting with a letter)")
+        for alias in self.aliases:
+            if not isinstance(alias, str) or not _ALIAS.fullmatch(alias):
+                found.append(f"{alias!r} is not a valid alias (letters, digits, _ + -, starting with a letter)")
         pattern_holds = isinstance(self.target, str) and (self.kind == "recipe" or _TARGET.fullmatch(self.target))
         if not pattern_holds or ":" not in self.target:
             found.append(f"target {self.target!r} is not of the form 'package.module:Class'")
