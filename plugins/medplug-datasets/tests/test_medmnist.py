@@ -83,7 +83,7 @@ def test_by_name_it_is_downloaded_once(
 def test_a_file_that_is_not_the_published_one_is_refused(shelf: tuple[Path, str], cache: Path) -> None:
     folder, address = shelf
     write_npz(folder / "breastmnist.npz", medmnist_arrays(2))
-    with pytest.raises(DataError, match=r"MD5 [0-9a-f]{32}, published is 750601b1f35ba3300ea97c75c52ff8f6"):
+    with pytest.raises(DataError, match=r"MD5 [0-9a-f]{32}, expected 750601b1f35ba3300ea97c75c52ff8f6"):
         MedMnist(address=address).index("breastmnist")
     assert not list(cache.glob("*.npz"))
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from medplug.contracts.observer import Observer as Observer
     from medplug.contracts.preprocessor import Preprocessor as Preprocessor
     from medplug.contracts.reader import Reader as Reader
+    from medplug.downloads import Download as Download
+    from medplug.downloads import cache_folder as cache_folder
+    from medplug.downloads import progress_bar as progress_bar
     from medplug.errors import DataError as DataError
     from medplug.errors import MedplugError as MedplugError
     from medplug.errors import ParameterError as ParameterError
@@ -40,7 +43,6 @@ if TYPE_CHECKING:
     from medplug.values import About as About
     from medplug.values import Index as Index
     from medplug.values import Skipped as Skipped
-    from medplug.weights import Download as Download
     from medplug.weights import WeightsFile as WeightsFile
     from medplug.weights import conv_from_torch as conv_from_torch
     from medplug.weights import dense_from_torch as dense_from_torch
@@ -76,7 +78,9 @@ _HOME = {
     "resize": "medplug.pixels",
     "to_channels": "medplug.pixels",
     "targets_of": "medplug.memory",
-    "Download": "medplug.weights",
+    "Download": "medplug.downloads",
+    "cache_folder": "medplug.downloads",
+    "progress_bar": "medplug.downloads",
     "WeightsFile": "medplug.weights",
     "conv_from_torch": "medplug.weights",
     "dense_from_torch": "medplug.weights",

@@ -1,13 +1,11 @@
-"""Weights that come from elsewhere: files of other frameworks, read without them, and downloads that are checked."""
+"""Weights that come from elsewhere: files of other frameworks, read without them."""
 
 from __future__ import annotations
 
 from medplug.weights.convert import conv_from_torch, dense_from_torch, depthwise_from_keras, fit_stem
-from medplug.weights.download import Download
 from medplug.weights.files import WeightsFile, read_weights
 
 __all__ = [
-    "Download",
     "WeightsFile",
     "conv_from_torch",
     "dense_from_torch",

@@ -13,8 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medplug.plugins import About, DataError, ImageError, Index, component, param
-from medplug_datasets.download import cache_folder, fetch
+from medplug.plugins import About, DataError, Download, ImageError, Index, cache_folder, component, param
 from medplug_datasets.files import some
 from medplug_datasets.npz import Member, mapped, members, read
 
@@ -135,7 +134,7 @@ class MedMnist:
             raise ImageError(f"{uri!r} is no image of MedMNIST; one looks like pathmnist.npz#train/17@0a1b2c3d")
         part, row = match[2], int(match[3])
         try:
-            images = mapped(Path(match[1]), f"{part}_images", int(match[4], 16), cache_folder() / "medmnist")
+            images = mapped(Path(match[1]), f"{part}_images", int(match[4], 16), _folder())
         except DataError as error:
             raise ImageError(str(error)) from None
         if row >= len(images):
@@ -169,7 +168,7 @@ class MedMnist:
 
     def _fetched(self, name: str, size: str, published: Set) -> Path:
         file = f"{name}.npz" if size == "28" else f"{name}_{size}.npz"
-        target = cache_folder() / "medmnist" / file
+        target = _folder() / file
         url = f"{self.address.rstrip('/')}/{file}" if self.address else f"{PUBLISHER}/{file}?download=1"
         if not self.download and not target.is_file():
             raise DataError(
@@ -177,7 +176,13 @@ class MedMnist:
                 f"{published.md5[size]}) and put it there, or give its path: medmnist:FILE.npz"
             )
         advice = "Without this download you can give the path of a file that you have: medmnist:FILE.npz"
-        return fetch(url, target, published.md5[size], advice)
+        try:
+            download = Download(
+                url, "", None, "MedMNIST", published.licence, md5=published.md5[size], kind="datasets", advice=advice
+            )
+        except ValueError as error:
+            raise DataError(f"reader.address {self.address!r} cannot be used: {error}") from None
+        return download.fetch(_folder(), trust=True)
 
     def _notes(self, name: str, known: Set | None, size: int, images: dict[str, Member]) -> list[str]:
         notes = []
@@ -208,6 +213,10 @@ def _counts(known: Set, images: dict[str, Member]) -> list[str]:
         return [f"the counts are the published ones ({sum(wanted.values()):,} images)"]
     rows = [f"{part} {found[part]:,} (published {n:,})" for part, n in wanted.items() if found[part] != n]
     return [f"counts differ from the published ones (reader.expected=none does not compare): {some(rows)}"]
+
+
+def _folder() -> Path:
+    return cache_folder("datasets") / "medmnist"
 
 
 def _about(path: Path, known: Set | None) -> About:

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medplug.plugins import DataError
+from medplug.plugins import DataError, progress_bar
 from medplug_datasets.files import some
-from medplug_datasets.progress import shown
 
 _CHUNK = 1 << 22
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, length of the name, length of the extra field
@@ -155,7 +154,7 @@ def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> No
         with (
             os.fdopen(handle, "wb") as file,
             archive.open(info) as stream,
-            shown(f"unpacking {info.filename}") as report,
+            progress_bar(f"unpacking {info.filename}") as report,
         ):
             done = 0
             while chunk := stream.read(_CHUNK):  # the last one raises where the CRC is wrong

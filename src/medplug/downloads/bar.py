@@ -1,4 +1,4 @@
-"""How far a download is, for people: a bar that appears only when it takes a while."""
+"""How many bytes are done, for people: a bar that appears only when it takes a while."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ DELAY = 1.0  # seconds
 
 
 @contextmanager
-def shown(name: str, callback: Callable[[int, int | None], None] | None) -> Iterator[Callable[[int, int | None], None]]:
+def progress_bar(
+    title: str, callback: Callable[[int, int | None], None] | None = None
+) -> Iterator[Callable[[int, int | None], None]]:
     """What to call with the bytes done and their total (or None): the callback itself, or a bar if there is none."""
     if callback is not None:
         yield callback
         return
-    bar = _Bar(name)
+    bar = _Bar(title)
     try:
         yield bar
     finally:
@@ -27,8 +29,8 @@ def shown(name: str, callback: Callable[[int, int | None], None] | None) -> Iter
 
 
 class _Bar:
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, title: str) -> None:
+        self._title = title
         self._start = time.monotonic()
         self._shown: tuple[Progress, TaskID] | None = None
 
@@ -49,7 +51,7 @@ class _Bar:
         from rich.console import Console
 
         bar = progress.Progress(
-            progress.TextColumn("downloading {task.description}"),
+            progress.TextColumn("{task.description}"),
             progress.BarColumn(),
             progress.DownloadColumn(),
             progress.TransferSpeedColumn(),
@@ -57,4 +59,4 @@ class _Bar:
             console=Console(stderr=True),
         )
         bar.start()
-        return bar, bar.add_task(self._name, total=None)
+        return bar, bar.add_task(self._title, total=None)

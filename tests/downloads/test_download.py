@@ -15,14 +15,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib import error, request
 
 import pytest
 
-from medplug.errors import WeightsError
-from medplug.weights import Download
-from medplug.weights import progress as progress_module
-from medplug.weights.download import cache_folder
+from medplug.downloads import Download, bar, cache_folder, download
+from medplug.errors import DataError, WeightsError
 
 CONTENT = bytes(range(256)) * 4000  # 1,024,000 bytes
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -263,7 +262,7 @@ def test_redirects(server: Server, tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from medplug.weights import Download
+from medplug.downloads import Download
 print(Download(sys.argv[1], sys.argv[2], None, "a test", "none").fetch(Path(sys.argv[3])))
 """
 
@@ -284,7 +283,7 @@ def test_bar_appears_when_it_takes_long(server: Server, tmp_path: Path, monkeypa
     server.download().fetch(tmp_path / "quick")
     assert isinstance(sys.stderr, io.StringIO)
     assert sys.stderr.getvalue() == ""
-    monkeypatch.setattr(progress_module, "DELAY", 0.0)
+    monkeypatch.setattr(bar, "DELAY", 0.0)
     server.download().fetch(tmp_path / "slow")
     assert "downloading weights-" in sys.stderr.getvalue()
 
@@ -320,8 +319,61 @@ def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: S
         {"sha256": "X" * 64},
         {"sha256": "a" * 65},
         {"size": 0},
+        {"md5": "abc"},
     ],
 )
 def test_impossible_downloads(server: Server, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"Download.{next(iter(wrong))}"):
         server.download(**wrong)
+
+
+# ---------------------------------------------------------------- data sets
+
+MD5 = hashlib.md5(CONTENT).hexdigest()
+
+
+def dataset(server: Server, **changes: Any) -> Download:
+    return server.download(sha256="", md5=MD5, kind="datasets", advice="Take the train.", **changes)
+
+
+def test_a_data_set_keeps_its_name_and_is_not_hashed_again_where_it_is_trusted(server: Server, tmp_path: Path) -> None:
+    wanted = dataset(server, url=server.url.rsplit("/", 1)[0] + "/pathmnist.npz?download=1")
+    path = wanted.fetch(tmp_path)
+    assert path == tmp_path / "pathmnist.npz"
+    assert path.read_bytes() == CONTENT
+    path.write_bytes(b"mine")
+    assert wanted.fetch(tmp_path, trust=True).read_bytes() == b"mine"
+    with pytest.warns(UserWarning, match="was damaged"):
+        assert wanted.fetch(tmp_path).read_bytes() == CONTENT
+
+
+def test_a_data_set_that_is_not_the_published_one(server: Server, tmp_path: Path) -> None:
+    server.content = b"not the file"
+    with pytest.raises(DataError) as told:
+        dataset(server).fetch(tmp_path)
+    assert f"12 bytes with MD5 {hashlib.md5(b'not the file').hexdigest()}, expected {MD5}" in str(told.value)
+    assert str(told.value).endswith("Take the train.")
+    assert [p.suffix for p in tmp_path.iterdir()] == [".lock"]
+
+
+def test_encryption_is_not_given_up() -> None:
+    safe, asked = download._SafeRedirects(), request.Request("https://zenodo.org/x.npz")
+    assert safe.redirect_request(asked, None, 302, "", {}, "https://elsewhere.org/x.npz") is not None
+    with pytest.raises(error.HTTPError, match="is not followed"):
+        safe.redirect_request(asked, None, 302, "", {}, "http://elsewhere.org/x.npz")
+
+
+def test_a_full_disk_is_told_before_it_is_full(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Usage(NamedTuple):
+        total: int = 1_000_000
+        used: int = 999_000
+        free: int = 1000
+
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda path: Usage())
+    with pytest.raises(WeightsError, match=r"1 MiB are to come, but .* has room for 0 MiB; choose another folder"):
+        server.download().fetch(tmp_path)
+
+
+def test_each_kind_has_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MEDPLUG_CACHE", str(tmp_path))
+    assert cache_folder("datasets") == tmp_path / "datasets"
