@@ -10,6 +10,7 @@ import pytest
 
 from medplug.plugins import DataError
 from medplug_datasets.isic2019 import Isic2019, source_of
+from medplug_datasets.tables import read_table
 from medplug_datasets.tiny import make, picture
 
 TRUTH, METADATA = "ISIC_2019_Training_GroundTruth.csv", "ISIC_2019_Training_Metadata.csv"
@@ -153,6 +154,15 @@ def test_a_row_of_two_classes_is_an_error_with_its_place(tmp_path: Path) -> None
     edit(tmp_path / TRUTH, "ISIC_0000002,1.0,1.0", "ISIC_0000002,1.0")
     with pytest.raises(DataError, match=r"row 3: 9 cells, but the header has 10"):
         Isic2019().index(source)
+
+
+def test_rows_are_counted_as_an_editor_counts_lines(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text('a,b\n1,"two\nlines"\n\n3,4\n5\n')
+    with pytest.raises(DataError, match=r"t\.csv, row 6: 1 cells, but the header has 2"):
+        read_table(table)
+    table.write_text('a,b\r\n1,"two\r\nlines"\r\n\r\n3,4\r\n')
+    assert read_table(table) == [{"a": "1", "b": "two\nlines"}, {"a": "3", "b": "4"}]
 
 
 def test_images_beside_the_table_will_do(tmp_path: Path) -> None:

@@ -94,6 +94,14 @@ def test_a_table_of_patients_with_splits_and_groups(write: Write, tmp_path: Path
     assert "W1" not in ward
 
 
+def test_rows_that_disagree_about_the_group_are_not_settled_by_the_first(write: Write, tmp_path: Path) -> None:
+    _four(write)
+    (tmp_path / "t.csv").write_text("file,label,ward\nim0,a,W1\nim0,a,W2\nim1,a,W1\nim2,b,W2\nim3,b,W2\n")
+    index = Dicom(group_column="ward").index(str(tmp_path / "t.csv"))
+    assert len(index) == 3
+    assert [s.reason for s in index.skipped if s.lost] == ["rows of t.csv disagree about it"]
+
+
 def test_rows_that_disagree_or_fit_nothing(write: Write, tmp_path: Path) -> None:
     _four(write)
     (tmp_path / "t.csv").write_text("file,label\nim0,a\nim0,b\nim1,a\nim2,b\nim9-SMITH,a\nim3,\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from medplug.plugins import DataError
@@ -18,10 +19,10 @@ def read_table(path: Path, needed: tuple[str, ...] = ()) -> list[dict[str, str]]
     absent = [name for name in needed if name not in header]
     if absent:
         raise DataError(f"{path}: no column {absent[0]!r} (columns: {', '.join(header[:12])})")
-    for number, cells in enumerate(rows, start=2):
+    for number, cells in rows:
         if len(cells) != len(header):
             raise DataError(f"{path}, row {number}: {len(cells)} cells, but the header has {len(header)}")
-    return [dict(zip(header, (cell.strip() for cell in cells), strict=True)) for cells in rows]
+    return [dict(zip(header, (cell.strip() for cell in cells), strict=True)) for _, cells in rows]
 
 
 def columns_of(path: Path) -> list[str]:
@@ -33,15 +34,20 @@ def columns_of(path: Path) -> list[str]:
         return []
 
 
-def _lines(path: Path) -> tuple[list[str], list[list[str]]]:
+def _lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header, and the rows with the number of the line at which each begins: those without any text are left out."""
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
     first, _, rest = text.replace("\r\n", "\n").partition("\n")
-    header = _split(first)
-    rows = csv.reader(rest.splitlines(), delimiter=_separator(first))
-    return header, [cells for cells in rows if any(cell.strip() for cell in cells)]
+    rows, begin = [], 2
+    reader = csv.reader(io.StringIO(rest, newline=""), delimiter=_separator(first))
+    for cells in reader:
+        if any(cell.strip() for cell in cells):
+            rows.append((begin, cells))
+        begin = reader.line_num + 2
+    return _split(first), rows
 
 
 def _separator(line: str) -> str:

@@ -221,7 +221,10 @@ def _cases(
     cases, left = [], []
     for number, file in enumerate(files):
         rows = rows_of.get(number, [])
-        found = {(_label(table, row, labels), _split(table, row, split)) for row in rows}
+        found = {
+            (_label(table, row, labels), _split(table, row, split), table.columns[group][row] if group else "")
+            for row in rows
+        }
         known = {one for one in found if one[0]}
         if not rows:
             left.append(Left(file.name, f"no row of {table.name} names it", lost=True))
@@ -230,8 +233,8 @@ def _cases(
         elif not known:
             left.append(Left(file.name, f"its row of {table.name} has no label", lost=True))
         else:
-            [(label, part)] = known
-            cases.append(Case(file, label, part, group=table.columns[group][rows[0]] if group else ""))
+            [(label, part, of)] = known
+            cases.append(Case(file, label, part, group=of))
     return cases, left
 
 
