@@ -206,6 +206,38 @@ def test_dropout_acts_in_training_only() -> None:
     np.testing.assert_allclose(net.classify(features), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("hidden", [None, 16])
+def test_the_linear_head_is_all_that_tells_logits_apart(hidden: int | None) -> None:
+    """Logits less the pooled features times it are the same for all images."""
+    net = scramble(tiny(hidden=hidden))
+    net.eval()
+    features = images(5, 2, 3, TINY.features)
+    constant = np.asarray(net.classify(features) - features.mean((1, 2)) @ net.linear_head())
+    np.testing.assert_allclose(constant, np.broadcast_to(constant[:1], constant.shape), atol=1e-5)
+    assert np.abs(net.linear_head()).min() > 0
+
+
+def test_no_activation_is_left_where_the_declared_ones_are_replaced() -> None:
+    """What is left of the network is affine, but for the pool of the stem."""
+    net = scramble(tiny())
+    net.eval()
+    one, other = images(2, 8, 8, TINY.stem)[:, None]
+    features = jnp.concatenate([one, other, 3 * one - 2 * other])
+
+    @jax.jit
+    def bend(net: DenseNet) -> jax.Array:
+        first, second, between = net.classify(features, stage="stem")
+        return between - (3 * first - 2 * second)
+
+    assert np.abs(bend(net)).max() > 0.1
+    for _, module in nnx.iter_modules(net):
+        for name in net.activations:
+            if hasattr(module, name):
+                setattr(module, name, lambda x: x)
+    assert np.abs(bend(net)).max() < 1e-3
+    assert net.stem(images(1, 32, 32, 3))[0].min() < 0
+
+
 @pytest.mark.parametrize(
     ("shape", "message"), [((1, 31, 64, 3), "too small; 32"), ((1, 64, 64, 1), "got"), ((64, 64, 3), "must be")]
 )

@@ -125,6 +125,33 @@ def test_classify_goes_on_from_every_stage():
         np.testing.assert_allclose(logits, whole, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("hidden", [None, 5])
+def test_the_linear_head_is_all_that_tells_logits_apart(hidden):
+    network = tiny(hidden=hidden)
+    network.eval()
+    features = images(5, 2, 3, 8)
+    constant = np.asarray(network.classify(features) - features.mean((1, 2)) @ network.linear_head())
+    np.testing.assert_allclose(constant, np.broadcast_to(constant[:1], constant.shape), atol=1e-5)
+    assert np.abs(network.linear_head()).min() > 0
+
+
+def test_no_activation_is_left_where_the_declared_ones_are_replaced():
+    """What is left of the network is affine."""
+    network, (one, other) = moved_statistics(tiny()), images(2, 13, 10)[:, None]
+    network.eval()
+
+    def bend(network):
+        first, second, between = apply(network, jnp.concatenate([one, other, 3 * one - 2 * other]))
+        return np.abs(between - (3 * first - 2 * second)).max()
+
+    assert bend(network) > 0.1
+    for _, module in nnx.iter_modules(network):
+        for name in network.activations:
+            if getattr(module, name, None) is not None:
+                setattr(module, name, lambda x: x)
+    assert bend(network) < 1e-3
+
+
 def test_an_unknown_stage_is_refused_with_the_known_ones():
     with pytest.raises(ParameterError, match="'stage9'; its stages are stem, stage1"):
         tiny().features(images(), "stage9")

@@ -40,6 +40,14 @@ _COMPONENTS = (
      ("multiclass", "imbalance")),
     ("loss", "multilabel_focal", "losses.focal:MultilabelFocal", "sigmoid cross-entropy; easy labels count less",
      ("multilabel", "imbalance")),
+    ("loss", "asymmetric", "losses.asymmetric:Asymmetric", "sigmoid cross-entropy; easy negatives count less, or nothing",
+     ("multilabel", "imbalance")),
+    ("loss", "logit_adjusted", "losses.long_tail:LogitAdjusted", "softmax cross-entropy that takes out the classes' shares",
+     ("multiclass", "imbalance")),
+    ("loss", "ldam", "losses.long_tail:Ldam", "softmax cross-entropy; rarer classes have to win by more",
+     ("multiclass", "imbalance")),
+    ("loss", "class_balanced", "losses.long_tail:ClassBalanced", "softmax cross-entropy weighted by effective numbers",
+     ("multiclass", "imbalance")),
     ("metric", "accuracy", "metrics.accuracy:Accuracy", "share of samples that are wholly right", ()),
     ("metric", "balanced_accuracy", "metrics.accuracy:BalancedAccuracy", "accuracy in which each class counts alike",
      ("imbalance",)),
@@ -89,8 +97,45 @@ _COMPONENTS = (
      ("multilabel",)),
     ("metric", "ranking_loss", "metrics.multilabel:RankingLoss", "share of label pairs in the wrong order",
      ("multilabel",)),
-    ("explainer", "grad_cam", "explainers.grad_cam:GradCam", "features weighted by the gradient of the class's score",
-     ("3d",)),
+)  # fmt: skip
+# AUCMEDI's keys are further names.
+_EXPLAINERS = (
+    ("grad_cam", "grad_cam:GradCam", "features weighted by the mean gradient of the class's score", ("cam", "3d"),
+     ("gradcam", "GradCAM", "gc")),
+    ("grad_cam_plus_plus", "cams:GradCamPlusPlus", "the same, with places of steeper scores counting more", ("cam", "3d"),
+     ("gradcam++", "GradCAM++", "GradCAMpp", "gc++")),
+    ("hires_cam", "cams:HiResCam", "features times their gradient at each place", ("cam", "3d"), ("hirescam",)),
+    ("xgrad_cam", "cams:XGradCam", "gradients weighted by each feature's share, so that the map sums to the score",
+     ("cam", "3d"), ("xgradcam",)),
+    ("layer_cam", "cams:LayerCam", "features times their positive gradient; made for earlier stages", ("cam", "3d"),
+     ("layercam",)),
+    ("eigen_cam", "cams:EigenCam", "the first principal component of the features, whatever the class", ("cam", "3d"),
+     ("eigencam",)),
+    ("score_cam", "forward_cams:ScoreCam", "features weighted by the score of the image behind each as a mask",
+     ("cam", "forward", "3d"), ("scorecam",)),
+    ("ablation_cam", "forward_cams:AblationCam", "features weighted by the loss of score without each",
+     ("cam", "forward", "3d"), ("ablationcam",)),
+    ("saliency", "gradients:Saliency", "largest absolute gradient over the channels of a pixel", ("gradient", "3d"),
+     ("SaliencyMap", "sm")),
+    ("input_x_gradient", "gradients:InputXGradient", "pixels times their gradient", ("gradient", "3d"), ()),
+    ("smooth_grad", "gradients:SmoothGrad", "mean gradient over noisy copies of the image", ("gradient", "3d"), ()),
+    ("var_grad", "gradients:VarGrad", "variance of the gradient over noisy copies of the image", ("gradient", "3d"), ()),
+    ("guided_backprop", "guided:GuidedBackprop", "gradient in which activations pass on positive parts only",
+     ("gradient", "3d"), ("guidedbackprop", "GuidedBackpropagation", "gb")),
+    ("guided_grad_cam", "guided:GuidedGradCam", "guided gradient where Grad-CAM is positive", ("gradient", "cam", "3d"),
+     ("GuidedGradCAM", "ggc")),
+    ("integrated_gradients", "paths:IntegratedGradients", "gradients summed on the way from a baseline to the image",
+     ("gradient", "3d"), ("IntegratedGradients", "ig")),
+    ("gradient_shap", "paths:GradientShap", "gradients at random places on the way from noisy baselines",
+     ("gradient", "3d"), ()),
+    ("occlusion", "occlusion:Occlusion", "loss of score where a patch is covered", ("forward", "3d"),
+     ("OcclusionSensitivity", "os")),
+    ("rise", "rise:Rise", "mean score of random masks that show a place", ("forward", "3d"), ()),
+    ("lime", "lime:Lime", "weights of superpixels in a linear model of the score", ("forward", "3d"), ()),
+    ("lime_pro", "lime:LimePro", "the superpixels that speak most for the class", ("forward", "3d"), ("LimePro", "lp")),
+    ("lime_con", "lime:LimeCon", "the superpixels that speak most against the class", ("forward", "3d"), ("LimeCon", "lc")),
+    ("attention_rollout", "rollout:AttentionRollout", "attention through all layers of a transformer, whatever the class",
+     ("attention", "3d"), ("rollout",)),
 )  # fmt: skip
 _RECIPES = (
     ("standard", "the default: clean validation, best checkpoint tested, groups respected"),
@@ -104,5 +149,7 @@ def medplug_components() -> Iterator[Component]:
     """The components of this distribution."""
     for kind, name, target, summary, tags in _COMPONENTS:
         yield Component(kind, name, f"{_HERE}.{target}", summary, tags=tags)
+    for name, target, summary, tags, aliases in _EXPLAINERS:
+        yield Component("explainer", name, f"{_HERE}.explainers.{target}", summary, aliases=aliases, tags=tags)
     for name, summary in _RECIPES:
         yield Component("recipe", name, f"{_HERE}:recipes/{name}.toml", summary)

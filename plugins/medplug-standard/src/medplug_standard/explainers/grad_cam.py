@@ -8,7 +8,15 @@ import jax
 import jax.numpy as jnp
 
 from medplug.plugins import NetworkView, component, param
-from medplug_standard.explainers.halves import gradients, spatial_part, with_spatial
+from medplug_standard.explainers.halves import (
+    SCORE,
+    STAGE,
+    Score,
+    flat_places,
+    gradient_maps,
+    pooled_head,
+    spatial_part,
+)
 
 
 @component
@@ -20,12 +28,8 @@ class GradCam:
     and one linear layer it equals the class activation map (Zhou et al. 2016), divided by the number of places.
     """
 
-    score: Literal["logit", "log_odds", "probability"] = param(
-        "what the gradient is taken of; that of a probability vanishes where the network is sure "
-        "(probability was used in the published pipeline)",
-        default="logit",
-    )
-    stage: str | None = param("features that are looked at; none takes the last, earlier ones are finer", default=None)
+    score: Score = param(SCORE, default="logit")
+    stage: str | None = param(STAGE, default=None)
     form: Literal["auto", "gradient"] = param(
         "auto needs no gradient where the network declares a pooled, linear head: the maps of all classes are one matrix "
         "product, and the same",
@@ -38,20 +42,14 @@ class GradCam:
         A token takes part in the score, not in the map. ``keys`` are not used. The cost: one pass through the network, and
         for each of the T targets a backward pass through ``classify``, or a matrix product instead.
         """
-        found = network.features(images, self.stage)
-        spatial = spatial_part(found)
-        count, targets = classes.shape
-        depth, places = spatial.shape[-1], spatial.shape[1:-1]
-        flat = spatial.astype(jnp.float32).reshape(count, -1, depth)
-        last = self.stage is None or self.stage == network.stages[-1]
-        if self.form == "auto" and self.score == "logit" and last and network.linear_head is not None:
-            weights = network.linear_head.astype(jnp.float32).T[classes] / flat.shape[1]
-        else:
+        head = pooled_head(network, self.stage, self.score) if self.form == "auto" else None
+        if head is None:
+            return gradient_maps(network, images, classes, self.stage, self.score, _weighted_by_mean)
+        spatial = spatial_part(network.features(images, self.stage))
+        flat = flat_places(spatial)
+        maps = jnp.einsum("btd,bpd->btp", head.T[classes] / flat.shape[1], flat)
+        return maps.reshape(*classes.shape, *spatial.shape[1:-1])
 
-            def scores(maps: jax.Array) -> jax.Array:
-                logits = network.classify(with_spatial(found, maps), self.stage)
-                return network.scores(logits, classes, self.score)
 
-            _, each = gradients(scores, spatial)
-            weights = each.reshape(count, targets, -1, depth).mean(2)
-        return jnp.einsum("btd,bpd->btp", weights, flat).reshape(count, targets, *places)
+def _weighted_by_mean(features: jax.Array, gradient: jax.Array) -> jax.Array:
+    return jnp.einsum("bd,bpd->bp", gradient.mean(1), features)
