@@ -83,7 +83,7 @@ def test_pro_and_con_are_the_ends_of_lime() -> None:
         assert (values > 0).sum() > 3
         assert (values < 0).sum() > 3
         np.testing.assert_array_equal(pro[at], np.where(lime[at] >= values[-3], lime[at], 0))
-        np.testing.assert_array_equal(con[at], np.where(lime[at] <= values[2], lime[at], 0))
+        np.testing.assert_array_equal(con[at], np.where(lime[at] <= values[2], -lime[at], 0))
         np.testing.assert_array_equal(every[at], np.maximum(lime[at], 0))
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from medplug.plugins import NetworkView, ParameterError
-from medplug_standard.explainers.occlusion import Occlusion, blurred, patches
+from medplug_standard.explainers.occlusion import Occlusion, patches
+from medplug_standard.explainers.variants import blurred
 
 
 def linear(weights: Any, **declared: Any) -> NetworkView:
@@ -145,4 +146,4 @@ def test_the_blur_is_a_gaussian() -> None:
         rows, columns = np.mgrid[:5, :7]
         w = np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * sigma**2))
         expected[:, y, x] = np.einsum("bhwc,hw->bc", images, w / w.sum())
-    np.testing.assert_allclose(blurred(jnp.asarray(images, jnp.float32), sigma), expected, atol=1e-5)
+    np.testing.assert_allclose(blurred(jnp.asarray(images, jnp.float32), [sigma, sigma]), expected, atol=1e-5)

@@ -77,6 +77,7 @@ class Explainer(Protocol):
         network without them is refused before anything is computed.
         ``stage``: of the features that are looked at; one that the network does not have is refused in the same way.
         ``class_specific``: False where a map does not depend on the class that is asked for.
+        ``against``: True where positive values speak against the class.
     """
 
     def __call__(self, network: NetworkView, images: jax.Array, classes: jax.Array, keys: jax.Array) -> jax.Array:

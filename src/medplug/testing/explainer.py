@@ -149,6 +149,8 @@ def finds_what_decides(case: Case) -> None:
             one = maps[row, place]
             left, right = float(one[..., :half].mean()), float(one[..., -half:].mean())
             here, there = (left, right) if target == 0 else (right, left)
+            if getattr(case.obj, "against", False):
+                here, there = -here, -there
             side = "left" if target == 0 else "right"
             needed = 0.1 * float(one.max() - one.min())
             shown = f"mean {here:.3g} there and {there:.3g} in the other half"

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from medplug.plugins import NetworkView, component, param
-from medplug_standard.explainers.halves import SCORE, Score, in_chunks
+from medplug_standard.explainers.halves import SCORE, Score, backward_passes
 
 Draw = Callable[[jax.Array], jax.Array]  # numbers [n] of draws to what is drawn, [n, B, ...]
 
@@ -31,18 +31,13 @@ class Asked:
 
     def gradients(self) -> jax.Array:
         """``[B, T, *S, C]`` float32, from one pass through the network and a backward pass for each target."""
-        network, (batch, targets) = self.network, self.classes.shape
+        network = self.network
 
         def scores(x: jax.Array) -> jax.Array:
             return network.scores(network.logits(x), self.classes, self.score)
 
-        def one(number: jax.Array) -> jax.Array:
-            # Images do not influence each other, so the gradient of a column's sum is each image's own.
-            return pull(jnp.zeros_like(values).at[:, number].set(1))[0]
-
         values, pull = jax.vjp(scores, self.images)
-        each = in_chunks(jax.vmap(one), targets, network.at_once // batch)
-        return jnp.moveaxis(each, 0, 1).astype(jnp.float32)
+        return backward_passes(values, pull, network.at_once).astype(jnp.float32)
 
     def zeros(self) -> jax.Array:
         """What gathering starts from: ``[B, T, *S, C]`` float32."""

@@ -60,6 +60,26 @@ def in_chunks(function: Callable[[jax.Array], jax.Array], count: int, at_once: i
     return found.reshape(chunks * size, *found.shape[2:])[:count]
 
 
+def backward_passes(
+    values: jax.Array,
+    pull: Callable[[jax.Array], tuple[jax.Array]],
+    at_once: int,
+    reduce: Callable[[jax.Array], jax.Array] = lambda gradient: gradient,
+) -> jax.Array:
+    """What ``reduce`` makes of the gradient of each column of scores ``[B, T]``: ``[B, T, ...]``.
+
+    ``pull`` is what ``jax.vjp`` gave with the scores. Images do not influence each other, so the gradient of a column's sum
+    is each image's own. At most ``at_once`` images go back through the network together, and each gradient is reduced
+    before the next: an early stage with many targets never holds all of them.
+    """
+
+    def one(number: jax.Array) -> jax.Array:
+        return reduce(pull(jnp.zeros_like(values).at[:, number].set(1))[0])
+
+    count, targets = values.shape
+    return jnp.moveaxis(in_chunks(jax.vmap(one), targets, at_once // count), 0, 1)
+
+
 def gradient_maps(
     network: NetworkView,
     images: jax.Array,
@@ -71,8 +91,7 @@ def gradient_maps(
     """Maps ``[B, T, *s]`` float32, each made of the features of a stage and of the gradient of a score with respect to them.
 
     ``combine`` takes features and gradient of one target, both ``[B, P, D]`` float32 for P places, and gives ``[B, P]``.
-    One pass through the network serves all targets; of the passes back to the stage, so many run at once as
-    the network's ``at_once`` allows, and each is reduced to its map before the next.
+    One pass through the network serves all targets, and each has a pass back to the stage.
     """
     found = network.features(images, stage)
     spatial = spatial_part(found)
@@ -82,12 +101,5 @@ def gradient_maps(
         return network.scores(network.classify(with_spatial(found, values), stage), classes, score)
 
     values, pull = jax.vjp(scores, spatial)
-
-    def one(number: jax.Array) -> jax.Array:
-        # Images do not influence each other, so the gradient of a column's sum is each image's own.
-        column = jnp.zeros_like(values).at[:, number].set(1)
-        return combine(flat, flat_places(pull(column)[0]))
-
-    count, targets = classes.shape
-    maps = in_chunks(jax.vmap(one), targets, network.at_once // count)
-    return jnp.moveaxis(maps, 0, 1).reshape(count, targets, *spatial.shape[1:-1])
+    maps = backward_passes(values, pull, network.at_once, lambda gradient: combine(flat, flat_places(gradient)))
+    return maps.reshape(*classes.shape, *spatial.shape[1:-1])

@@ -77,16 +77,14 @@ class LimePro(Lime):
 
 @component
 class LimeCon(Lime):
-    """LIME, with only the superpixels that speak most against the class: the lowest negative weights, all others 0.
+    """LIME, with only the superpixels that speak most against the class: the lowest weights as positive values, all others 0."""
 
-    The map keeps the sign that all maps have, so no value is positive: it shows where maps are drawn with their sign
-    (``rectify`` off), and not where only what speaks for the class is drawn.
-    """
+    against = True
 
     top: int = param("superpixels that are shown, at most", default=5, ge=1)
 
     def _kept(self, weights: jax.Array) -> jax.Array:
-        return jnp.where((weights < 0) & (_ranks(weights) < self.top), weights, 0)
+        return jnp.where((weights < 0) & (_ranks(weights) < self.top), -weights, 0)
 
 
 def _ranks(values: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ import numpy as np
 
 from medplug.plugins import NetworkView, ParameterError, component, param
 from medplug_standard.explainers.halves import Score
-from medplug_standard.explainers.variants import along_axes, scores_of_variants
+from medplug_standard.explainers.variants import along_axes, blurred, scores_of_variants
 
 
 @component
@@ -51,7 +51,7 @@ class Occlusion:
         covers = [patches(n, self.patch, self.stride) for n in images.shape[1:-1]]
         grid = tuple(len(rows) for rows in covers)
         count = int(np.prod(grid))
-        cover = blurred(images, self.patch / 2) if self.value == "blur" else jnp.zeros_like(images)
+        cover = blurred(images, [self.patch / 2] * len(grid)) if self.value == "blur" else jnp.zeros_like(images)
 
         def covered(number: jax.Array) -> jax.Array:
             mask = number < count  # one more, with nothing covered: so the network is compiled once
@@ -69,12 +69,3 @@ def patches(edge: int, patch: int, stride: int) -> np.ndarray:
     starts = stride * np.arange(-(-max(edge - patch, 0) // stride) + 1)[:, None]
     pixels = np.arange(edge)
     return (pixels >= starts) & (pixels < starts + patch)
-
-
-def blurred(images: jax.Array, sigma: float) -> jax.Array:
-    """Images ``[B, *S, C]``, blurred with a Gaussian of ``sigma`` pixels; at the edges its weights are those inside."""
-    matrices = []
-    for n in images.shape[1:-1]:
-        weights = np.exp(-((np.arange(n)[:, None] - np.arange(n)) ** 2) / (2 * sigma**2))
-        matrices.append(weights / weights.sum(0))  # from pixels in rows to pixels in columns
-    return jnp.moveaxis(along_axes(jnp.moveaxis(images, -1, 1), matrices), 1, -1)

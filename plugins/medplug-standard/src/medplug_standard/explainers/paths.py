@@ -11,7 +11,7 @@ import numpy as np
 from medplug.plugins import NetworkView, component, param
 from medplug_standard.explainers.gradients import SAMPLES, Asked, Draw, gaussian, over_channels, over_variants
 from medplug_standard.explainers.halves import SCORE, Score
-from medplug_standard.explainers.variants import along_axes
+from medplug_standard.explainers.variants import blurred
 
 Baseline = Literal["mean", "darkest", "blurred"]
 Rule = Literal["gauss_legendre", "midpoint"]
@@ -36,8 +36,7 @@ def baseline_images(images: jax.Array, baseline: Baseline) -> jax.Array:
     if baseline == "darkest":
         darkest = images.min(tuple(range(1, images.ndim - 1)), keepdims=True)
         return jnp.broadcast_to(darkest, images.shape)
-    blurs = [_blur_matrix(edge) for edge in images.shape[1:-1]]
-    return jnp.moveaxis(along_axes(jnp.moveaxis(images, -1, 1), blurs), 1, -1)
+    return blurred(images, [_BLUR * edge for edge in images.shape[1:-1]])
 
 
 def steps_of(rule: Rule, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -157,10 +156,3 @@ def expected_gradients(asked: Asked, samples: int, baselines: Draw, places: Draw
 def _spread(values: jax.Array, axes: int) -> jax.Array:
     """``[n]`` to ``[n, 1, ...]`` with so many axes."""
     return values.reshape(-1, *(1,) * (axes - 1))
-
-
-def _blur_matrix(edge: int) -> np.ndarray:
-    """``[edge, edge]`` float32: the weights of all places in each blurred one. Its columns sum to 1, at the border too."""
-    place = np.arange(edge)
-    weights = np.exp(-(((place[:, None] - place) / (_BLUR * edge)) ** 2) / 2)
-    return (weights / weights.sum(0)).astype(np.float32)

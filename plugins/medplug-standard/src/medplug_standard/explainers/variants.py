@@ -31,6 +31,18 @@ def scores_of_variants(
     return in_chunks(scores, count, network.at_once // batch)
 
 
+def blurred(images: jax.Array, sigmas: Sequence[float]) -> jax.Array:
+    """Images ``[B, *S, C]`` behind a Gaussian blur with a standard deviation, in pixels, for each axis of space.
+
+    At the edges only the weights inside the image count, scaled to sum to 1.
+    """
+    matrices = []
+    for edge, sigma in zip(images.shape[1:-1], sigmas, strict=True):
+        weights = np.exp(-((np.arange(edge)[:, None] - np.arange(edge)) ** 2) / (2 * sigma**2))
+        matrices.append(weights / weights.sum(0))  # from pixels in rows to pixels in columns
+    return jnp.moveaxis(along_axes(jnp.moveaxis(images, -1, 1), matrices), 1, -1)
+
+
 def along_axes(values: jax.Array, matrices: Sequence[jax.Array | np.ndarray]) -> jax.Array:
     """Each of the last axes of ``values``, ``[..., k, l, m]``, times its matrix ``[k, n]``: ``[..., n, ...]`` float32."""
     first = values.ndim - len(matrices)
