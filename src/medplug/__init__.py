@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from medplug.api import load_run as load_run
     from medplug.api import make as make
     from medplug.api import split as split
+    from medplug.runs.faithfulness.measuring import measure_faithfulness as measure_faithfulness
     from medplug.runs.run import Run as Run
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "evaluate_predictions",
     "load_run",
     "make",
+    "measure_faithfulness",
     "split",
 ]
 
@@ -40,6 +42,10 @@ def __getattr__(name: str) -> Any:
         from medplug.runs.run import Run
 
         return Run
+    if name == "measure_faithfulness":
+        from medplug.runs.faithfulness.measuring import measure_faithfulness
+
+        return measure_faithfulness
     from medplug import api
 
     return getattr(api, name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from medplug import reading
 from medplug.errors import MedplugError
 
 MAX_PIXELS = 89_478_485
@@ -16,6 +18,8 @@ every image that Pillow would only warn of is refused here, and its warning can 
 
 _DEPTHS = (8, 10, 12, 14, 16)
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE = 258, 262, 281  # fields of a TIFF header
+
+MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".jpg", ".jpeg")
 
 # Filters for the whole process rather than `catch_warnings` around each call: that one is not safe with threads.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -61,6 +65,8 @@ def load_image(path: str | Path, *, convert: bool = False, bits: int | None = No
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise ImageError(_too_large(f"{width}x{height}"))
+            if reading.is_reading():
+                reading.note_header(os.fspath(path), _header(image, path))
             image.load()
             if convert:
                 return np.asarray(image.convert("RGB"))
@@ -81,6 +87,32 @@ def load_image(path: str | Path, *, convert: bool = False, bits: int | None = No
         raise ImageError(f"damaged or truncated: {error or type(error).__name__}") from error
 
 
+def find_mask(folder: str | Path, name: str) -> Path | None:
+    """The mask of an image in a folder of masks with the images' relative names; None where there is none.
+
+    Its name may end in another extension of an image, and in ``_mask`` before it: of ``cyst/7.jpg`` it is
+    ``cyst/7.jpg``, ``cyst/7.png`` or ``cyst/7_mask.png``, the first that is there.
+    """
+    place = Path(folder) / name
+    for stem in (place.stem, f"{place.stem}_mask"):
+        for suffix in (place.suffix, *MASK_SUFFIXES):
+            found = place.with_name(f"{stem}{suffix}") if stem else place
+            if found.is_file():
+                return found
+    return None
+
+
+def load_mask(path: str | Path) -> np.ndarray:
+    """The mask in an image file: ``[H, W]`` bool, true where a pixel is not black (in a JPEG: lighter than half).
+
+    Raises:
+        ImageError: as :func:`load_image`.
+    """
+    pixels = load_image(path)
+    lossy = Path(path).suffix.lower() in (".jpg", ".jpeg")
+    return pixels.max(-1) > (np.iinfo(pixels.dtype).max // 2 if lossy else 0)
+
+
 def from_pillow(image: Image.Image, bits: int | None = None) -> np.ndarray:
     """The pixels of an image that Pillow has opened, by the rules of :func:`load_image`."""
     if _is_wide(image.mode):
@@ -96,24 +128,36 @@ def file_facts(path: str | Path) -> dict[str, str | int | float]:
     ``bytes``, ``exif`` (0 or 1) and, for JPEG, ``quality``: the mean entry of its quantisation tables, larger where more
     was thrown away. Empty where the file is no image. The pixels are not decoded.
     """
+    known = reading.header(os.fspath(path))
+    if known is not None:
+        return dict(known)
     try:
         with Image.open(path) as image:
-            tables = getattr(image, "quantization", None)
-            facts: dict[str, str | int | float] = {
-                "format": image.format or "",
-                "extension": Path(path).suffix.lower(),
-                "mode": image.mode,
-                "bits": _stored_bits(image),
-                "width": image.width,
-                "height": image.height,
-                "frames": int(getattr(image, "n_frames", 1)),
-                "bytes": Path(path).stat().st_size,
-                "exif": int("exif" in image.info),
-            }
-            if tables:
-                facts["quality"] = round(float(np.mean([v for table in tables.values() for v in table])), 2)
-            return facts
+            return _header(image, path)
     except Exception:  # decoders raise nearly anything; `load_image` is the place that says why
+        return {}
+
+
+def _header(image: Image.Image, path: str | Path) -> dict[str, str | int | float]:
+    """What :func:`file_facts` tells, of an image that is open and not loaded yet; empty where the header is damaged."""
+    try:
+        tables = getattr(image, "quantization", None)
+        facts: dict[str, str | int | float] = {
+            "format": image.format or "",
+            "extension": os.path.splitext(path)[1].lower(),
+            "mode": image.mode,
+            "bits": _stored_bits(image),
+            "width": image.width,
+            "height": image.height,
+            "frames": int(getattr(image, "n_frames", 1)),
+            "bytes": os.stat(path).st_size,
+            "exif": int("exif" in image.info),
+        }
+        if tables:
+            entries = [value for table in tables.values() for value in table]
+            facts["quality"] = round(sum(entries) / len(entries), 2)
+        return facts
+    except Exception:  # as above
         return {}
 
 
@@ -162,8 +206,10 @@ def _too_large(size: str) -> str:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    """The image itself where it is upright already, which spares a copy; else another one."""
     try:
-        return ImageOps.exif_transpose(image)
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return ImageOps.exif_transpose(image) if turned else image
     except Exception:  # the pixels are sound, only the note beside them is not; the docstring says so
         return image
 
@@ -173,11 +219,13 @@ def _to_array(image: Image.Image) -> np.ndarray:
         return np.asarray(image.convert("L"))[..., None]
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         return _flatten(image)
-    if image.mode == "L":
-        return np.asarray(image)[..., None]
     if image.mode == "LAB":
         return _lab_to_rgb(image)
-    return np.asarray(image.convert("RGB"))
+    image = image if image.mode in ("L", "RGB") else image.convert("RGB")
+    pixels = np.asarray(image)
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    reading.note_picture(pixels, image)
+    return pixels
 
 
 def _flatten(image: Image.Image) -> np.ndarray:

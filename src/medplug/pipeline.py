@@ -43,7 +43,8 @@ from medplug.plugins.registry import Registry
 from medplug.progress import Reporter
 from medplug.runs import folder as names
 from medplug.runs.evaluating import Part, decide, evaluate_into, save_rules
-from medplug.runs.explaining import Method, explain_rows, explain_split
+from medplug.runs.explaining.maps import Method
+from medplug.runs.explaining.testpart import explain_rows, explain_split
 from medplug.runs.manifest import now, open_manifest
 from medplug.runs.model import ModelCard, save_model
 from medplug.runs.prepared import Prepared
@@ -119,7 +120,7 @@ def _prepare_pixels(config: Config, source: Source, preprocessors: Preprocessors
         source.argument,
     )  # fmt: skip
     guessed = with_guessed_groups(source.index, config.split)
-    index, kept, report = check_data(guessed, store.facts, store.thumbs, config.checks)
+    index, kept, report = check_data(guessed, store.facts, store.thumbs, config.checks, store.key)
     store = store.select(kept)
     check_classes(index, f"{source.typed}{_left_out(report.skipped)}")
     keys = tuple(fact.pixels for fact in store.facts)

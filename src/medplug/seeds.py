@@ -11,5 +11,6 @@ def child_seed(seed: int, *names: str | int) -> int:
     >>> child_seed(0, "shuffle", 3) == child_seed(0, "shuffle", 3)
     True
     """
-    text = "/".join(map(str, (seed, *names)))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+    # Names may be of files, which need not be UTF-8.
+    text = "/".join(map(str, (seed, *names))).encode("utf-8", "surrogateescape")
+    return int.from_bytes(hashlib.sha256(text).digest()[:4], "big") >> 1

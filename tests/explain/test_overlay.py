@@ -5,8 +5,8 @@ import pytest
 
 from medplug.config.settings import RenderingSettings
 from medplug.errors import ContractError
-from medplug.explain.colormaps import colours
-from medplug.explain.overlay import colour_scale, render_map, scale_ends
+from medplug.explain.colormaps import colours, signed_colours
+from medplug.explain.overlay import colour_scale, positive_share, render_map, scale_ends
 
 DEFAULT = RenderingSettings()
 PUBLISHED = RenderingSettings(rectify=False, scaling="minmax", colormap="jet", alpha=0.4, constant_alpha=True)
@@ -30,7 +30,7 @@ def test_maximum_is_blended_by_alpha_and_zero_is_untouched() -> None:
     untouched[[2, 4], [3, 4]] = False
     assert (picture[untouched] == 100).all()
     assert (overlay.evidence, overlay.low, overlay.high) == (True, -5.0, pytest.approx(0.02))
-    assert scale_ends(overlay, DEFAULT) == (0.0, pytest.approx(0.02))
+    assert overlay.scale == (0.0, pytest.approx(0.02))
 
 
 @pytest.mark.parametrize("changes", [{}, {"constant_alpha": True}, {"colormap": "jet"}, {"scaling": "minmax"}])
@@ -49,7 +49,7 @@ def test_published_overlay_by_its_formula() -> None:
     overlay = render_map(map2d, image, PUBLISHED)
     heat = (map2d - map2d.min()) / (map2d.max() - map2d.min())
     np.testing.assert_allclose(np.asarray(overlay.picture), 0.4 * 255 * colours(heat, "jet") + 0.6 * image, atol=0.51)
-    assert scale_ends(overlay, PUBLISHED) == (overlay.low, overlay.high)
+    assert overlay.scale == (overlay.low, overlay.high)
 
 
 def test_published_overlay_paints_a_map_that_speaks_against_the_class() -> None:
@@ -75,10 +75,52 @@ def test_signed_scale_has_zero_in_its_middle() -> None:
     settings = RenderingSettings(rectify=False)
     overlay = render_map(np.array([[-4.0, 0.0, 2.0]], np.float32), np.full((1, 3, 3), 100, np.uint8), settings)
     picture = np.asarray(overlay.picture, np.float64)[0]
-    np.testing.assert_allclose(picture[0], 0.4 * 100 + 0.6 * 255 * colours(np.array(0.0), "magma"), atol=0.51)
+    against = signed_colours(np.array(-1.0), "magma")
+    np.testing.assert_allclose(picture[0], 0.4 * 100 + 0.6 * 255 * against, atol=0.51)
     assert (picture[1] == 100).all()
-    np.testing.assert_allclose(picture[2], 0.7 * 100 + 0.3 * 255 * colours(np.array(0.75), "magma"), atol=0.51)
-    assert scale_ends(overlay, settings) == (-4.0, 4.0)
+    np.testing.assert_allclose(picture[2], 0.7 * 100 + 0.3 * 255 * colours(np.array(0.5), "magma"), atol=0.51)
+    assert overlay.scale == (-4.0, 4.0)
+
+
+def test_both_signs_are_equally_light_and_never_look_alike() -> None:
+    at = np.linspace(0, 1, 41)
+    for_, against = (signed_colours(sign * at, "magma") for sign in (1, -1))
+    lightness = [cielab(c)[:, 0] for c in (for_, against)]
+    assert np.abs(lightness[0] - lightness[1]).max() < 5
+    apart = np.linalg.norm(cielab(for_) - cielab(against), axis=1)
+    assert (apart[at > 0.2] > 20).all()
+    np.testing.assert_allclose(signed_colours(2 * at - 1, "jet"), colours(at, "jet"), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, (0.0, 2.0)),
+        ({"rectify": False}, (-4.0, 4.0)),
+        ({"scaling": "minmax"}, (0.0, 2.0)),
+        ({"rectify": False, "scaling": "minmax"}, (-4.0, 2.0)),
+    ],
+)
+def test_the_ends_of_the_scale(changes: dict, expected: tuple[float, float]) -> None:
+    assert scale_ends(-4.0, 2.0, RenderingSettings(**changes)) == expected
+
+
+@pytest.mark.parametrize("changes", [{}, {"rectify": False}, {"rectify": False, "scaling": "minmax"}])
+def test_on_a_shared_scale_equal_values_look_equal(changes: dict) -> None:
+    settings, scale = RenderingSettings(**changes), scale_ends(-3.0, 8.0, RenderingSettings(**changes))
+    image = np.full((1, 2, 3), 100, np.uint8)
+    small, large = (
+        np.asarray(render_map(np.array([[2.0, top]], np.float32), image, settings, scale).picture) for top in (4, 8)
+    )
+    np.testing.assert_array_equal(small[0, 0], large[0, 0])
+    alone = np.asarray(render_map(np.array([[2.0, 4.0]], np.float32), image, settings).picture)
+    assert np.abs(alone[0, 1].astype(int) - small[0, 1]).max() > 5
+
+
+def test_share_of_positive_evidence() -> None:
+    assert positive_share(np.array([[3.0, -1.0]])) == 0.75
+    assert positive_share(np.array([[-2.0, -1.0]])) == 0.0
+    assert positive_share(np.zeros((2, 2))) is None
 
 
 def test_map_is_brought_to_the_size_of_the_image_bilinearly() -> None:

@@ -196,7 +196,7 @@ TURNS: list[str] = []
 
 @component
 class GoodExtras(Memory):
-    """Has both optional methods."""
+    """Has all optional methods."""
 
     def facts(self, uri: str) -> dict[str, Any]:
         return {"length": len(uri)}
@@ -204,6 +204,25 @@ class GoodExtras(Memory):
     def unlabelled(self, source: str) -> Index:
         index = self.index(source)
         return replace(index, targets=np.zeros((len(index), 0)), classes=(), task="multilabel")
+
+    def mask(self, uri: str) -> np.ndarray | None:
+        return None if uri.endswith("100") else np.ones(self.load(uri).shape[:-1], bool)
+
+
+@component
+class MaskWithChannels(GoodExtras):
+    """Gives masks the channels of the image."""
+
+    def mask(self, uri: str) -> np.ndarray | None:
+        return self.load(uri) > 0
+
+
+@component
+class GreyMask(GoodExtras):
+    """Gives masks as they lie in files."""
+
+    def mask(self, uri: str) -> np.ndarray | None:
+        return np.full(self.load(uri).shape[:-1], 255, np.uint8)
 
 
 @component
@@ -251,6 +270,8 @@ MUTANTS = [
     (NoReason, "columns_are_told"),
     (SilentGuess, "columns_are_told"),
     (UnstableSite, "index_is_stable"),
+    (MaskWithChannels, "masks_fit_the_images"),
+    (GreyMask, "masks_fit_the_images"),
     (ArrayFacts, "facts_are_plain"),
     (RandomFacts, "facts_are_plain"),
     (RaisingFacts, "facts_are_plain"),
@@ -292,7 +313,8 @@ def test_a_broken_reader_fails(mutant: type, check: str) -> None:
 def test_a_correct_reader_passes(reader: Memory) -> None:
     report = check_component(reader, source="memory")
     assert report.ok
-    assert report.skipped == ("facts_are_plain", "unlabelled_covers_the_index")  # methods that a reader need not have
+    # Methods that a reader need not have.
+    assert report.skipped == ("facts_are_plain", "unlabelled_covers_the_index", "masks_fit_the_images")
 
 
 def test_a_reader_with_all_methods_passes_every_check() -> None:

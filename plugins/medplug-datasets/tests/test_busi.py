@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from medplug.plugins import DataError
+from medplug.plugins import DataError, load_image
 from medplug_datasets.busi import Busi
 from medplug_datasets.tiny import make, picture
 
@@ -115,3 +117,21 @@ def test_the_whole_set_is_recognised_and_nothing_less(tmp_path: Path) -> None:
 
 def test_a_folder_of_the_same_classes_is_not_taken_for_it(tmp_path: Path) -> None:
     assert Busi().can_read(make("busi", tmp_path)) == 0
+
+
+def test_all_masks_beside_an_image_are_one(tmp_path: Path) -> None:
+    folder = Path(make("busi", tmp_path))
+    reader = Busi()
+    index = reader.index(str(folder))
+    uri = next(u for u in index.uris if u.endswith("benign (1).png"))
+    size = load_image(uri).shape[:2]
+    expected = np.zeros(size, bool)
+    for ending, rows in (("_mask", slice(0, 2)), ("_mask_1", slice(5, 6)), ("_mask_2", slice(7, 8))):
+        one = np.zeros(size, bool)
+        one[rows] = True
+        expected |= one
+        Image.fromarray(np.uint8(255) * one).save(uri.replace(".png", f"{ending}.png"))
+    np.testing.assert_array_equal(reader.mask(uri), expected)
+    for other in folder.rglob("* (1)_mask*.png"):
+        other.unlink()
+    assert reader.mask(uri) is None

@@ -56,7 +56,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "rendering": {
         "errors": 12, "figures": "png", "images": 1, "explained": "predicted", "every_label": True, "rectify": False, "scaling": "minmax",
-        "colormap": "jet", "alpha": 0.4, "constant_alpha": True,
+        "colormap": "jet", "alpha": 0.4, "constant_alpha": True, "style": "overlay", "levels": (0.25, 0.5, 0.75), "scale": "image",
+    },
+    "faithfulness": {
+        "methods": ("grad_cam", "hires_cam", "layer_cam", "input_x_gradient", "integrated_gradients"), "images": 32,
+        "measures": (
+            "deletion", "insertion", "road", "correlation", "infidelity", "max_sensitivity", "randomisation",
+        ),
+        "steps": 16, "costly_images": 8, "probe_images": 5000,
     },
 }  # fmt: skip
 PREPROCESS: dict[str, Any] = {
@@ -82,10 +89,7 @@ LOSSES = {
         "use": "multilabel_focal", "gamma": 2.0, "alpha": "balanced", "epsilon": 1e-7, "form": "published",
     },
 }  # fmt: skip
-EXPLAINERS = {
-    "multiclass": {"use": "grad_cam", "score": "probability", "activation": "softmax"},
-    "multilabel": {"use": "grad_cam", "score": "probability", "activation": "sigmoid"},
-}
+EXPLAINER = {"use": "grad_cam", "score": "probability", "stage": None, "form": "auto"}
 
 
 def resolved(task: str, **options: Any) -> dict[str, Any]:
@@ -110,7 +114,7 @@ def test_the_constants_are_those_of_the_notebooks(task: str) -> None:
     assert tree["augment"] == AUGMENT
     assert tree["metric"] == {"use": METRICS}
     assert tree["loss"] == LOSSES[task]
-    assert tree["explainer"] == EXPLAINERS[task]
+    assert tree["explainer"] == EXPLAINER
 
 
 def test_the_readers_take_every_file_as_pillow_reads_it() -> None:
@@ -299,4 +303,4 @@ def test_a_table_of_labels_as_published(fit: Any, table: Path) -> None:
     assert len({e["sample"] for e in explained}) == 1
     written = tomllib.loads((run.folder / "config.toml").read_text())
     assert written["loss"]["form"] == "published"
-    assert written["explainer"]["activation"] == "sigmoid"
+    assert written["explainer"]["score"] == "probability"

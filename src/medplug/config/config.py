@@ -17,6 +17,7 @@ from medplug.config.settings import (
     CheckSettings,
     DataSettings,
     EvaluationSettings,
+    FaithfulnessSettings,
     RenderingSettings,
     SplitSettings,
     TrainingSettings,
@@ -67,6 +68,7 @@ class Config:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     rendering: RenderingSettings = field(default_factory=RenderingSettings)
+    faithfulness: FaithfulnessSettings = field(default_factory=FaithfulnessSettings)
     choices: Mapping[str, Choice] = field(default_factory=dict)
 
     @classmethod

@@ -209,6 +209,15 @@ class RenderingSettings:
     every_label: bool = param(
         "multi-label tasks: images from the whole split, with one map for every class", default=False
     )
+    style: Literal["overlay", "contour"] = param(
+        "colours over the image, or lines around what reaches each of the levels", default="overlay"
+    )
+    levels: tuple[float, ...] = param(
+        "levels of the contours, as shares of the upper end of the scale", default=(0.25, 0.5, 0.75), gt=0, lt=1
+    )
+    scale: Literal["image", "shared"] = param(
+        "each map has its own scale, or all maps of a class that are made together share one", default="image"
+    )
     rectify: bool = param("show only evidence for the class (ReLU), as Grad-CAM is defined", default=True)
     scaling: Literal["max", "minmax"] = param("what a map is divided by: its maximum, or its range", default="max")
     colormap: Literal["magma", "jet"] = param("colours of a map", default="magma")
@@ -218,6 +227,34 @@ class RenderingSettings:
     )
     constant_alpha: bool = param("the same opacity everywhere, also where a map is zero", default=False)
 
+    def __post_init__(self) -> None:
+        if self.style == "contour" and not self.levels:
+            raise ParameterError("style=contour needs levels, such as levels=0.25,0.5,0.75")
+
+
+@component
+class FaithfulnessSettings:
+    """How `medplug explain RUN --faithfulness` measures how far maps can be believed."""
+
+    methods: tuple[str, ...] = param("explainers to compare, beside the run's own", default=())
+    images: int = param("test images that every method is measured on", default=32, ge=2)
+    measures: tuple[
+        Literal["deletion", "insertion", "road", "correlation", "infidelity", "max_sensitivity", "randomisation"], ...
+    ] = param(
+        "what is measured; where a map lies, and whether it finds a known mask, is measured in any case",
+        default=("deletion", "insertion", "road", "correlation", "infidelity", "max_sensitivity", "randomisation"),
+    )
+    steps: int = param("parts in which an image is taken away or put back", default=16, ge=2, le=256)
+    costly_images: int = param(
+        "images, at most, for all but deletion and insertion; half of them for max_sensitivity and randomisation, which make "
+        "maps again",
+        default=8,
+        ge=2,
+    )
+    probe_images: int = param(
+        "test images, at most, in the probes for shortcuts; 0 leaves the probes out", default=5000, ge=0
+    )
+
 
 SECTIONS: dict[str, type] = {
     "data": DataSettings,
@@ -226,4 +263,5 @@ SECTIONS: dict[str, type] = {
     "training": TrainingSettings,
     "evaluation": EvaluationSettings,
     "rendering": RenderingSettings,
+    "faithfulness": FaithfulnessSettings,
 }

@@ -28,6 +28,10 @@ class Reader(Protocol):
     A reader may have ``unlabelled(source)``: as ``index``, but of all images that the source holds, without their labels
     (no classes, ``targets`` ``[N, 0]``, ``task="multilabel"``). With it ``predict`` takes what the reader understands: a
     table, a file that holds many images, a folder of its own layout.
+    A reader may have ``mask(uri)``: where in an image is what its label names, ``[*S]`` bool of the size that ``load`` gives,
+    or None where nobody has marked it. A mask without a true pixel says that there is nothing to find. It is called on the
+    object that made the index, with a uri of it, and raises ``ImageError`` where a mask cannot be read. With it
+    explanations are held against what was marked.
     """
 
     def can_read(self, source: str) -> float:

@@ -43,7 +43,7 @@ class DecodeOptions:
 
     def key(self) -> dict[str, Any]:
         """What a cache has to tell apart: parameters of the preprocessors, and their code, which may change while one is written."""
-        steps = None if self.steps is None else [[name, parameters(s), _code(type(s))] for name, s in self.steps]
+        steps = None if self.steps is None else [[name, parameters(s), code_of(type(s))] for name, s in self.steps]
         target = None if self.target is None else asdict(self.target)
         return {"size": self.size, "channels": self.channels, "steps": steps, "target": target}
 
@@ -106,16 +106,19 @@ def apply_step(name: str, step: Any, pixels: np.ndarray, target: Preprocessing, 
 
 def _wrong_pixels(pixels: Any) -> str:
     """What is wrong with an array that should be an image; empty where nothing is."""
-    found = f"{getattr(pixels, 'dtype', type(pixels).__name__)} {list(getattr(pixels, 'shape', ()))}"
     if not isinstance(pixels, np.ndarray) or pixels.dtype not in _DEPTHS or pixels.ndim < 3:
-        return found
+        return _form(pixels)
     if pixels.shape[-1] not in (1, 3, 4) or 0 in pixels.shape:
-        return found
+        return _form(pixels)
     if pixels.dtype == np.float32:
         low, high = float(pixels.min()), float(pixels.max())
         if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # NaN compares as False
-            return f"{found} with values from {low:g} to {high:g}"
+            return f"{_form(pixels)} with values from {low:g} to {high:g}"
     return ""
+
+
+def _form(pixels: Any) -> str:
+    return f"{getattr(pixels, 'dtype', type(pixels).__name__)} {list(getattr(pixels, 'shape', ()))}"
 
 
 def _does_not_fit(found: tuple[int, ...], wanted: tuple[int, ...], steps: tuple[Named, ...], where: str) -> str:
@@ -132,7 +135,7 @@ def _does_not_fit(found: tuple[int, ...], wanted: tuple[int, ...], steps: tuple[
     )
 
 
-def _code(cls: type) -> str:
+def code_of(cls: type) -> str:
     """A hash of the file that defines a class, or of its methods where it was typed into a session."""
     digest = hashlib.sha256()
     try:

@@ -107,6 +107,40 @@ class Preprocessors:
         Returns:
             Pixels of the depth of the input; what lies outside of the image is black.
         """
+        pixels, region = self._seen(pixels, kept, where)
+        return cut(pixels, region)
+
+    def mask_to_input(self, mask: np.ndarray, pixels: np.ndarray, kept: np.ndarray, where: str = "") -> np.ndarray:
+        """A mask of an image, brought the way of its pixels to the network's input: nearest neighbours, empty outside.
+
+        Args:
+            mask: ``[*S]`` bool.
+            pixels: ``[*S, C]`` as the reader gave them.
+            kept: ``[size, …, channels]`` uint8, what the image preprocessors made of them.
+            where: the image's name, for errors.
+
+        Returns:
+            ``[size, …]`` bool.
+
+        Raises:
+            UsageError: a preprocessor moves the content of images without saying where to.
+        """
+        ground, region = self._seen(pixels, kept, where)
+        if ground is not pixels:
+            raise UsageError(
+                f"{where}: the mask cannot follow the image, since a preprocessor that changes the size of images has no "
+                "method region"
+            )
+        found = mask
+        for axis, (low, high) in enumerate(region):
+            at = np.floor(low + (np.arange(self.target.size) + 0.5) * (high - low) / self.target.size).astype(int)
+            inside = (at >= 0) & (at < mask.shape[axis])
+            found = np.take(found, np.clip(at, 0, mask.shape[axis] - 1), axis)
+            found = found & inside.reshape([-1 if i == axis else 1 for i in range(mask.ndim)])
+        return found
+
+    def _seen(self, pixels: np.ndarray, kept: np.ndarray, where: str) -> tuple[np.ndarray, Region]:
+        """Pixels, and the region of them that the network sees: the image's own, or ``kept``, see :meth:`ground`."""
         decode = self.decode
         assert decode.steps is not None
         frame = _Frame(pixels.shape[:-1])
@@ -123,7 +157,7 @@ class Preprocessors:
                 raise ContractError(
                     f"the preprocessor {one.name} changes the size of images, so it needs a method region"
                 )
-        return cut(pixels, frame.region)
+        return pixels, frame.region
 
 
 class _Frame:

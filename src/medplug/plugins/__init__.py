@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from medplug.errors import WeightsError as WeightsError
     from medplug.images import ImageError as ImageError
     from medplug.images import file_facts as file_facts
+    from medplug.images import find_mask as find_mask
     from medplug.images import load_image as load_image
+    from medplug.images import load_mask as load_mask
     from medplug.memory import targets_of as targets_of
     from medplug.params import component as component
     from medplug.params import param as param
@@ -72,7 +74,9 @@ _HOME = {
     "Skipped": "medplug.values",
     "ImageError": "medplug.images",
     "file_facts": "medplug.images",
+    "find_mask": "medplug.images",
     "load_image": "medplug.images",
+    "load_mask": "medplug.images",
     "full_scale": "medplug.pixels",
     "of_depth": "medplug.pixels",
     "resize": "medplug.pixels",

@@ -23,6 +23,9 @@ class ExplainedImage:
         original, overlay: pictures in any format that Pillow reads; an empty overlay means that there is no map.
         low, high: the raw values at the two ends of the colour scale.
         evidence: whether the map has any positive value.
+        alarms: sentences about what is wrong with the map.
+        shared_scale: whether the scale is that of all maps of the class.
+        against: whether positive values speak against the class, not for it.
     """
 
     shown_for: str
@@ -36,6 +39,9 @@ class ExplainedImage:
     low: float
     high: float
     evidence: bool = True
+    alarms: Sequence[str] = ()
+    shared_scale: bool = False
+    against: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,8 @@ class ReportFacts:
         thresholds: of those decisions, ``[K]``; None is 0.5.
         explanations: ordered as they are shown.
         errors: pictures of the most confident errors, the worst first.
+        faithfulness: the content of ``faithfulness.json``.
+        faithfulness_pictures: the pictures that it names.
         colour_scale: colours of the maps, lowest value first, as ``"#rrggbb"``.
         confidence: that the intervals aim at.
         readings: metrics in plain words, by name: what completes "the model …". ``{value}`` stands for
@@ -109,6 +117,8 @@ class ReportFacts:
     thresholds: Sequence[float] | None = None
     explanations: Sequence[ExplainedImage] = ()
     errors: Sequence[ExplainedImage] = ()
+    faithfulness: Mapping[str, Any] = field(default_factory=dict)
+    faithfulness_pictures: Mapping[str, bytes] = field(default_factory=dict)
     colour_scale: Sequence[str] = ()
     confidence: float = 0.95
     readings: Mapping[str, str] = field(default_factory=dict)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 
 from PIL import Image
 
 from medplug.report.facts import ExplainedImage, ReportFacts
+from medplug.report.faithfulness import alarms_of, of_image
 from medplug.report.figures import scale_bar
 from medplug.report.markup import listing, name, percent, section, text
+from medplug.report.pictures import data_address
 
 BUDGET = 3_500_000  # characters of all pictures together: with the rest the page stays under 5 MB
 _EDGES = (360, 280, 220, 160, 112, 80, 56)
 _CAUTION = (
     "Colour shows where in the image the score of the explained class is sensitive. It does not show where the disease is, "
-    "and a plausible map is no proof of a right answer. Each map has its own scale."
+    "and a plausible map is no proof of a right answer. "
 )
+
+
+def _caution(shown: Sequence[ExplainedImage]) -> str:
+    shared = any(e.shared_scale for e in shown)
+    return _CAUTION + ("The maps of a class share one scale." if shared else "Each map has its own scale.")
 
 
 def explanations(facts: ReportFacts) -> str:
@@ -30,7 +36,7 @@ def explanations(facts: ReportFacts) -> str:
     return section(
         "explanations",
         "Explained test images",
-        f"<p>{_CAUTION}</p>",
+        f"<p>{_caution(facts.explanations)}</p>",
         cards,
         f"<p>No test image carries the label {listing(absent)}.</p>" if absent else "",
         f'<p class="notes">Pictures are reduced to {edge} pixels; the folder explanations/ has them in full.</p>',
@@ -44,7 +50,7 @@ def error_cards(facts: ReportFacts) -> str:
     edge, cards = _cards(facts, facts.errors)
     return (
         "<h3>The most confident errors</h3><p>Test images whose prediction is furthest from their label, the surest first. The "
-        f"label itself may be wrong. {_CAUTION}</p>{cards}"
+        f"label itself may be wrong. {_caution(facts.errors)}</p>{cards}"
         f'<p class="notes">Pictures are reduced to {edge} pixels.</p>'
     )
 
@@ -74,12 +80,13 @@ def _card(e: ExplainedImage, original: str, overlay: str, facts: ReportFacts, *,
         if e.evidence and facts.colour_scale:
             scale = f"<span>{e.high:.2g}</span>{scale_bar(facts.colour_scale)}<span>{e.low:.2g}</span>"
         if not e.evidence:
-            told += " <strong>No value of the map speaks for the class.</strong>"
+            told += f" <strong>No value of the map speaks {'against' if e.against else 'for'} the class.</strong>"
+        told += alarms_of(e)
         if facts.colour_scale:
             pictures += f'<div class="bar">{scale}</div>'
     return (
         f'<article class="card"><h4>{title}</h4><div class="pair">{pictures}</div>'
-        f'<p>{told} Label: {labels}.</p><p class="file">{name(e.sample)} · {text(e.method)}</p></article>'
+        f'<p>{told} Label: {labels}.</p>{of_image(facts, e)}<p class="file">{name(e.sample)} · {text(e.method)}</p></article>'
     )
 
 
@@ -88,7 +95,8 @@ def _pictures(explained: Sequence[ExplainedImage], budget: int) -> tuple[int, li
     reduced = [(_reduce(e.original), _reduce(e.overlay) if e.overlay else None) for e in explained]
     for edge in _EDGES:
         pairs = [
-            (_address(original, edge), _address(overlay, edge) if overlay else "") for original, overlay in reduced
+            (data_address(original, edge), data_address(overlay, edge) if overlay else "")
+            for original, overlay in reduced
         ]
         if sum(len(a) + len(b) for a, b in pairs) <= budget or edge == _EDGES[-1]:
             return edge, pairs
@@ -100,11 +108,3 @@ def _reduce(picture: bytes) -> Image.Image:
         small = image.convert("RGB")
     small.thumbnail((_EDGES[0], _EDGES[0]), Image.Resampling.LANCZOS)
     return small
-
-
-def _address(picture: Image.Image, edge: int) -> str:
-    small = picture.copy()
-    small.thumbnail((edge, edge), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=88, subsampling=0)  # full colour resolution: the map is all colour
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from medplug.report import calibrating, cases, discrimination, operating, sections
 from medplug.report.explorer import script, script_source
 from medplug.report.facts import ReportFacts
+from medplug.report.faithfulness import faithfulness
 from medplug.report.figures import page_style
 from medplug.report.gallery import explanations
 from medplug.report.markup import section, text
@@ -38,6 +39,7 @@ def render_report(facts: ReportFacts) -> str:
         cases.patients(facts),
         cases.errors(facts),
         explanations(facts),
+        faithfulness(facts),
         sections.environment(facts),
         sections.checklists(facts),
     ]

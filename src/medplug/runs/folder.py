@@ -21,6 +21,7 @@ HISTORY, METRICS, REPORT, MODEL = "history.csv", "metrics.json", "report.html", 
 WEIGHTS, CHECKPOINTS, EXPLANATIONS = "weights.safetensors", "checkpoints", "explanations"
 ANALYSIS, DECISION, REFERENCE = "analysis.json", "decision.json", "novelty.safetensors"
 TABLES, FIGURES, ERRORS, EVALUATIONS = "tables", "figures", "errors", "evaluations"
+FAITHFULNESS = "faithfulness.json"
 CARD, CHECKLIST, GROUPS = "card.md", "checklist.md", "predictions.groups.csv"
 HASH_LENGTH = 16  # hexadecimal digits: enough to tell the images of any data set apart
 _NAME_LENGTH = 60  # characters of a default folder's name; DATA may be named longer than file systems allow

@@ -18,11 +18,12 @@ from medplug.report.card import model_card
 from medplug.report.checklist import checklist_markdown, fill_checklists
 from medplug.report.export import write_figures
 from medplug.report.facts import ReportFacts
+from medplug.report.faithfulness import pictures_of
 from medplug.report.figures import all_figures
 from medplug.report.page import render_report
 from medplug.runs import folder as names
 from medplug.runs.evaluating import CHANGED
-from medplug.runs.explaining import read_explained
+from medplug.runs.explaining.album import read_explained
 from medplug.runs.folder import SplitTable
 from medplug.runs.model import load_card
 from medplug.values import SPLITS
@@ -72,6 +73,7 @@ def run_facts(folder: Path, metrics: Mapping[str, Any], config: Config) -> Repor
         tested_epoch=card.tested_epoch,
         explanations=read_explained(folder / names.EXPLANATIONS),
         errors=read_explained(folder / names.ERRORS),
+        **_faithfulness(folder),
         colour_scale=colour_scale(config.rendering),
         readings=readings(metrics),
         confidence=manifest.get(CHANGED, {}).get("confidence", config.evaluation.confidence),
@@ -79,6 +81,17 @@ def run_facts(folder: Path, metrics: Mapping[str, Any], config: Config) -> Repor
         config=(folder / names.CONFIG).read_text("utf-8"),
     )
     return with_checklists(facts)
+
+
+def _faithfulness(folder: Path) -> dict[str, Any]:
+    """What was measured of the explanations, and its pictures."""
+    path = folder / names.EXPLANATIONS / names.FAITHFULNESS
+    if not path.exists():
+        return {}
+    found = read_json(path)
+    pictures = {name: path.with_suffix("") / name for name in pictures_of(found)}
+    there = {name: picture.read_bytes() for name, picture in pictures.items() if picture.exists()}
+    return {"faithfulness": found, "faithfulness_pictures": there}
 
 
 def _config(folder: Path) -> Config:

@@ -17,7 +17,7 @@ from medplug.runs.folder import CONFIG, SPLIT, read_split
 from medplug.values import Index, Split
 
 # Settings and kinds that only matter after training: a run may be finished with others.
-_AFTER_TRAINING = ("explainer", "metric", "observer", "rendering", "evaluation")
+_AFTER_TRAINING = ("explainer", "metric", "observer", "rendering", "faithfulness", "evaluation")
 
 
 def stored_recipe(out: str | None, options: Any, settings: dict[str, str], registry: Registry) -> str | None:

@@ -27,17 +27,16 @@ from medplug.evaluation.tables import read_predictions
 from medplug.files import read_json
 from medplug.images import ImageError, load_image
 from medplug.model.apply import Outputs, outputs, outputs_function
-from medplug.model.explain import check_explainer
 from medplug.model.network import BuiltNetwork
 from medplug.plugins.registry import Registry
 from medplug.progress import Reporter, quiet_reporter
-from medplug.report.facts import ExplainedImage
 from medplug.runs import folder as names
 from medplug.runs.elsewhere import evaluate_data
 from medplug.runs.evaluating import Part, decide, evaluate_into, note_changes, read_rules, refuse_rules, save_rules
-from medplug.runs.explaining import Method, Wanted, explain_images, wanted_of_test_part
+from medplug.runs.explaining.album import Explained
+from medplug.runs.explaining.asked import Explanations, explain_with
 from medplug.runs.independence import stored_independence, stored_index
-from medplug.runs.inputs import Loaded, Readers, Stored, expand, groups_of, nothing_readable
+from medplug.runs.inputs import Readers, Stored, expand, groups_of, nothing_readable
 from medplug.runs.model import ModelCard, load_card, load_network, load_preprocessors
 from medplug.runs.reporting import write_report
 from medplug.seeds import child_seed
@@ -182,13 +181,6 @@ class Run:
     def decision(self) -> DecisionRules:
         """What was decided on the validation part: thresholds, calibration, conformal sets, limits of novelty."""
         return read_rules(self.folder)
-
-    def _load(self, images: Any, reporter: Reporter) -> tuple[list[tuple[str, Any]], np.ndarray]:
-        sources = list(expand(images, self.card.spatial, Readers(self._run_reader, self._registry)))
-        found, pixels, self.skipped = self._read(reporter.track(sources, "reading images", len(sources), "images"))
-        if not found:
-            raise nothing_readable(self.skipped)
-        return found, np.stack(pixels)
 
     def _read(
         self, sources: Iterable[tuple[str, Any]]
@@ -351,44 +343,47 @@ class Run:
     # ------------------------------------------------------------ explaining
 
     def explain(
-        self, images: Any = None, method: Any = None, out: str | Path | None = None, reporter: Reporter | None = None
-    ) -> list[ExplainedImage]:
+        self,
+        images: Any = None,
+        method: Any = None,
+        out: str | Path | None = None,
+        reporter: Reporter | None = None,
+        *,
+        classes: str | Sequence[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        sheets: bool = False,
+    ) -> list[Explained]:
         """Draw maps of the most probable class (multi-label: of every class from 0.5 on, or the most probable one).
+
+        Maps that are in the folder already, of the same image, class, method, parameters and weights, are not made again.
 
         Args:
             images: as in :meth:`predict`; None takes the sample of the test split that the report shows.
-            method: name or instance of an explainer; None takes the run's own.
-            out: folder for the pictures; None is ``explanations/METHOD`` in the run folder.
+            method: name or instance of an explainer, or several; None takes the run's own.
+            out: folder for the pictures; None is ``explanations/METHOD`` in the run folder. Several methods get a folder
+                each in it.
             reporter: tells what happens.
+            classes: name of the class to explain, or several, or ``"all"``; None takes the predicted ones.
+            settings: ``{"rendering.style": "contour", "explainer.occlusion.size": 24}``.
+            sheets: also draw contact sheets, one or more a class.
+
+        Returns:
+            The maps, with raw values and pictures; all of them in memory, unlike :meth:`explain_into`.
         """
-        config = self.config if method is None else self.config.with_components("explainer", method)
-        name, explainer = config.make("explainer", self._registry, self.task)
-        check_explainer(name, explainer, self.network)
-        method = Method(name.rpartition(":")[2], explainer, self.network, self.task, config.seed)
-        self.explained_into = Path(out) if out else self.folder / names.EXPLANATIONS / method.name
-        reporter = reporter or quiet_reporter()
-        reporter.say(f"explaining with {name}")
-        wanted, reader = self._of_test_split(config) if images is None else self._of_images(images, reporter)
-        return explain_images(
-            self.explained_into, config.rendering, reader, wanted, self.classes, method, reporter.warn
-        )
+        return self.explain_into(
+            images, method, out, reporter, classes=classes, settings=settings, sheets=sheets
+        ).load()
 
-    def _of_images(self, images: Any, reporter: Reporter) -> tuple[list[Wanted], Any]:
-        loaded, pixels = self._load(images, reporter)
-        probabilities = self._outputs(pixels, 32).probabilities
-        wanted = []
-        for number, (name, _) in enumerate(loaded):
-            best = int(probabilities[number].argmax())
-            over = np.flatnonzero(probabilities[number] >= 0.5).tolist()
-            for c in over if self.task == "multilabel" and over else [best]:
-                wanted.append(Wanted(name, str(number), pixels[number], c, c, (), float(probabilities[number, c])))
-        return wanted, Loaded([source for _, source in loaded], self._read_file)
-
-    def _of_test_split(self, config: Config) -> tuple[list[Wanted], Any]:
-        reader = self._run_reader()
-        if reader is None:
-            raise UsageError("this run was trained on arrays; pass the images to explain")
-        source = read_json(self.folder / names.MANIFEST)["argument"]
-        predictions = self.predictions("test")
-        decode, seed = self.preprocessors.decode, child_seed(config.seed, "explanations")
-        return wanted_of_test_part(reader, source, predictions, config.rendering, decode, seed), reader
+    def explain_into(
+        self,
+        images: Any = None,
+        method: Any = None,
+        out: str | Path | None = None,
+        reporter: Reporter | None = None,
+        *,
+        classes: str | Sequence[str] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        sheets: bool = False,
+    ) -> Explanations:
+        """The same for any number of images: a few at a time are in memory, and what is returned says where files lie."""
+        return explain_with(self, images, method, out, classes, settings or {}, sheets, reporter or quiet_reporter())

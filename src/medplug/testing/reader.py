@@ -232,6 +232,19 @@ def loads_after_pickle(case: Case) -> None:
         require(_same(case.obj.load(uri), copy.load(uri)), f"load({uri!r}) differs in a copy of the reader")
 
 
+@check("return from mask None, or a bool array as large as the image without its channels")
+def masks_fit_the_images(case: Case) -> None:
+    """Where the reader knows a mask, it is bool and has the size of the image."""
+    if not hasattr(case.obj, "mask"):
+        raise NotApplicable("the reader knows no masks (no method `mask`)")
+    _index(case)
+    for uri in _some_uris(case):
+        mask, shape = case.obj.mask(uri), case.obj.load(uri).shape[:-1]
+        fits = mask is None or (isinstance(mask, np.ndarray) and mask.dtype == bool and mask.shape == shape)
+        found = f"{getattr(mask, 'dtype', type(mask).__name__)} {list(getattr(mask, 'shape', ()))}"
+        require(fits, f"mask({uri!r}) is {found}; bool {list(shape)} or None is asked for")
+
+
 @check("raise ImageError with the reason where a uri cannot be read")
 def unreadable_images_are_told(case: Case) -> None:
     """Missing and broken images raise an error with a message for the user."""
@@ -266,5 +279,6 @@ CHECKS: tuple[Check, ...] = (
     loads_pixels,
     loads_in_threads,
     loads_after_pickle,
+    masks_fit_the_images,
     unreadable_images_are_told,
 )

@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from medplug.plugins import About, Index, component, param
+import numpy as np
+
+from medplug.plugins import About, Index, component, find_mask, load_mask, param
 from medplug_datasets.files import count
 from medplug_datasets.layout import Layout, Row, collect, find_home, is_whole
 from medplug_datasets.published import Card, ClassFolders
@@ -83,6 +85,21 @@ class Busi(ClassFolders):
             notes.append(f"{count(strangers, 'file')} not named like those of the set, 'benign (1).png'")
         notes.append("no ids of patients are published: images of one woman may lie in several parts of a split")
         return self.to_index(home.root, rows, skipped, notes)
+
+    def mask(self, uri: str) -> np.ndarray | None:
+        """Where the lesions are, ``[H, W]`` bool: all masks beside an image together; None where it has none.
+
+        Raises:
+            ImageError: a mask cannot be read.
+        """
+        place = Path(uri)
+        first = find_mask(place.parent, f"{place.stem}_mask{place.suffix}")
+        if first is None:
+            return None
+        found, number = load_mask(first), 1
+        while another := find_mask(place.parent, f"{place.stem}_mask_{number}{place.suffix}"):
+            found, number = found | load_mask(another), number + 1
+        return found
 
 
 def is_mask(row: Row) -> bool:

@@ -34,6 +34,7 @@ class Roles:
     groups: tuple[str, ...] = ()
     split: str = ""
     site: str = ""
+    mask: str = ""
     notes: list[str] = field(default_factory=list)
 
 

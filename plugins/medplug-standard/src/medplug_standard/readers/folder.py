@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from medplug.plugins import About, DataError, Index, Skipped, component, param
+from medplug.plugins import About, DataError, Index, Skipped, component, find_mask, load_mask, param
 from medplug_standard.readers import about
 from medplug_standard.readers.files import (
     SPLIT_NAMES,
@@ -70,6 +70,11 @@ class Folder(ImageFiles):
     sites: Literal["none", "above", "below"] = param(
         "folders that stand for hospitals or scanners: above (DATA/SITE/CLASS/…) or below (DATA/CLASS/SITE/…)",
         default="none",
+    )
+    mask_folder: str | None = param(
+        "folder of masks with the relative names of the images (any extension, perhaps ending in _mask), itself relative "
+        "to DATA; '.' for masks beside the images",
+        default=None,
     )
 
     def __post_init__(self) -> None:
@@ -131,6 +136,27 @@ class Folder(ImageFiles):
             "multilabel",
             skipped=tuple(told),
         )
+
+    def mask(self, uri: str) -> np.ndarray | None:
+        """The mask of an image in ``mask_folder``, ``[H, W]`` bool; None where there is none.
+
+        Raises:
+            ImageError: the mask cannot be read.
+        """
+        if self.mask_folder is None:
+            return None
+        image = Path(uri)
+        parents = list(image.parents)  # DATA is one of them
+        if os.path.isabs(self.mask_folder):
+            parents = parents[1:]  # else images of two classes that are called alike would share a mask
+        for above in reversed(parents):
+            name = image.relative_to(above)
+            found = find_mask(above / self.mask_folder, name.as_posix())
+            if found is not None and found.resolve() == image.resolve():  # only its ending tells a mask beside an image
+                found = find_mask(image.parent, f"{image.stem}_mask{image.suffix}")
+            if found is not None:
+                return load_mask(found)
+        return None
 
     def _usable(self, found: list[Found]) -> tuple[list[str], list[Skipped]]:
         usable: list[str] = []
@@ -232,9 +258,10 @@ def _build(
 ) -> Index:
     order = {name: i for i, name in enumerate(classes)}
     rows = sorted(rows, key=lambda row: (order[row.label], row.rest, row.name))
+    beginning = os.path.join(root, "")  # texts: 25,000 objects of pathlib take a third of a second
     return Index(
         samples=tuple(row.name for row in rows),
-        uris=tuple(str(root / row.name) for row in rows),
+        uris=tuple(beginning + row.name.replace("/", os.sep) for row in rows),
         targets=np.eye(len(classes), dtype=np.float32)[[order[row.label] for row in rows]],
         classes=classes,
         splits=np.array([row.split for row in rows]) if any(row.split for row in rows) else None,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from medplug.plugins import DataError
 from medplug_standard.readers.filematch import Finder, Match, looks_like_mask
 from medplug_standard.readers.files import some
 from medplug_standard.readers.names import normalised
-from medplug_standard.readers.tablefile import Table
+from medplug_standard.readers.tablefile import Table, is_missing
 
 _PROBES = 300  # rows looked at to find the columns of images
 _DERIVED = re.compile(r"mask|segm|thumb|overlay|annot|heat_?map|preview|contour|bbox|ground_truth")
@@ -65,6 +67,29 @@ def find_images(table: Table, places: Sequence[Finder], named: Sequence[str] = (
         raise DataError(_nothing_matches(table, list(table.columns), places))
     taken = {chosen.column, *_others(table, chosen, best.values())}
     return tuple(best[name].found() for name in table.columns if name in taken)
+
+
+def find_masks(table: Table, column: str, image: ImageColumn, base: Path) -> dict[str, str]:
+    """The path of the mask of each image, by the path of the image; cells without a file name none.
+
+    The paths in the column start at the folder of the table or at that of the images.
+
+    Raises:
+        DataError: no cell leads to a file.
+    """
+    found: dict[str, str] = {}
+    for value, name in zip(table.columns[column], table.columns[image.name], strict=True):
+        places = [] if is_missing(value) else [base / value.strip(), image.finder.root / value.strip()]
+        mask = next((place for place in places if place.is_file()), None)
+        match = image.finder.find(name)
+        if mask is not None and match.name:
+            found[os.path.normpath(image.finder.root / match.name)] = os.path.normpath(mask)
+    if not found:
+        raise DataError(
+            f"reader.mask_column: no cell of {column!r} leads to a file; tried were paths from {base} and from "
+            f"{image.finder.root}, such as {table.columns[column][0]!r}"
+        )
+    return found
 
 
 def _best_place(table: Table, column: str, places: Sequence[Finder]) -> _Candidate:

@@ -197,7 +197,7 @@ def _joined_rows(cells: Cells) -> dict[int, int]:
 def _metadata(table: Table, roles: Roles, kept: Mapping[str, Cell]) -> dict[str, np.ndarray]:
     """The other columns: float64 with NaN for gaps where every cell is a number, else text."""
     images = {image.name for image in roles.images}
-    used = {*images, *roles.labels, *roles.groups, roles.split}
+    used = {*images, *roles.labels, *roles.groups, roles.split, roles.mask}
     columns = {}
     for name in table.columns:
         if name not in used:

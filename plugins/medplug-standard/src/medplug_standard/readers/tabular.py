@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from medplug.plugins import DataError, Index, component, param
+import numpy as np
+
+from medplug.plugins import DataError, Index, component, load_mask, param
 from medplug_standard.readers import columns as col
 from medplug_standard.readers.about import about_beside
 from medplug_standard.readers.columns import Roles
 from medplug_standard.readers.filematch import Finder, finders
 from medplug_standard.readers.files import some, walk
-from medplug_standard.readers.imagecolumns import ImageColumn, find_images
+from medplug_standard.readers.imagecolumns import ImageColumn, find_images, find_masks
 from medplug_standard.readers.imagefiles import ImageFiles
 from medplug_standard.readers.tablefile import Table
 from medplug_standard.readers.tableindex import build, build_unlabelled
@@ -38,6 +40,11 @@ class Tabular(ImageFiles):
     split_column: str | None = param("column of train, validation, test; left out, guessed; '' for none", default=None)
     site_column: str | None = param(
         "column of the hospital or scanner that images come from; left out, guessed; '' for none", default=None
+    )
+    mask_column: str | None = param(
+        "column of mask files, which mark in each image what its label names: paths from the folder of the table or of "
+        "the images",
+        default=None,
     )
     image_root: str | None = param(
         "folder of the images, relative to that of the table; left out, it is guessed", default=None
@@ -67,9 +74,21 @@ class Tabular(ImageFiles):
             labels = read_labels(
                 table, roles.labels, LabelRules(self.classes, self.label_separator, self.empty, self.unsure)
             )
-            return build(table, roles, labels, path.parent, about_beside(path.parent))
+            index = build(table, roles, labels, path.parent, about_beside(path.parent))
+            masks = find_masks(table, roles.mask, roles.images[0], path.parent) if roles.mask else {}
         except DataError as error:
             raise DataError(f"{source}: {error}") from None
+        object.__setattr__(self, "_masks", masks)  # parameters are frozen; what a table says of its files is none
+        return index
+
+    def mask(self, uri: str) -> np.ndarray | None:
+        """The mask that the last table names beside an image, ``[H, W]`` bool; None where it names none.
+
+        Raises:
+            ImageError: the mask cannot be read.
+        """
+        found = getattr(self, "_masks", {}).get(uri)
+        return None if found is None else load_mask(found)
 
     def unlabelled(self, source: str) -> Index:
         """The images that the table names, for prediction: no label is needed, and none is read.
@@ -97,7 +116,12 @@ class Tabular(ImageFiles):
                 raise DataError(f"reader.{name}: one column is wanted, got {', '.join(asked[name])}")
         images = find_images(table, _places(path.parent, self.image_root), asked["image_column"])
         named = {name for names in asked.values() for name in names}
-        taken = {*(image.name for image in images), *table.labels, *named}
+        mask = self.mask_column or ""
+        if mask and mask not in table.columns:
+            col.named(table, mask, "reader.mask_column")
+        if mask and len(images) > 1:
+            raise DataError("reader.mask_column: with several columns of images nobody knows whose masks these are")
+        taken = {*(image.name for image in images), *table.labels, *named, *([mask] if mask else ())}
         split, site = "".join(asked["split_column"]), "".join(asked["site_column"])
         remarks: list[str] = []
         if self.split_column is None:
@@ -111,9 +135,9 @@ class Tabular(ImageFiles):
         if self.site_column is None:
             site, more = col.guess_site(table, taken | {split, *groups, *chosen})
             remarks = [*remarks, *more]
-        roles = Roles(images, chosen, groups, split, site)
+        roles = Roles(images, chosen, groups, split, site, mask)
         notes = [*table.notes, *self._told(path, roles, why), *remarks]
-        return Roles(images, chosen, groups, split, site, notes)
+        return Roles(images, chosen, groups, split, site, mask, notes)
 
     def _told(self, path: Path, roles: Roles, why: str) -> list[str]:
         def mark(value: Any) -> str:
@@ -134,6 +158,8 @@ class Tabular(ImageFiles):
             notes.append(f"{word} {some([repr(n) for n in roles.labels], 20)}" + (f" ({why})" if why else ""))
         if roles.groups:
             notes.append(f"groups from {', '.join(map(repr, roles.groups))}{mark(self.group_column)}")
+        if roles.mask:
+            notes.append(f"masks from column {roles.mask!r}")
         if roles.split:
             notes.append(f"given splits from column {roles.split!r}{mark(self.split_column)}")
         if roles.site:

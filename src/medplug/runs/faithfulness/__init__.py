@@ -1,0 +1,1 @@
+"""How far the maps of a run can be believed: measured method by method, with probes for shortcuts."""
