@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import coverage, experiments, running, scoring, startup, table
-from benchmarks.data import batches
+from benchmarks.data import batches, costs
+from benchmarks.explaining import speed
 from benchmarks.family import BenchmarkError, Family, MissingDataError, Options
 from benchmarks.records import ROOT, keep, read_records
 from medplug.errors import MedplugError
@@ -20,13 +21,15 @@ FAMILIES: dict[str, Family] = {
     startup.FAMILY: Family(startup.names, startup.describe, startup.run, startup.section),
     scoring.FAMILY: Family(scoring.names, scoring.describe, scoring.run, scoring.section),
     batches.FAMILY: Family(batches.names, batches.describe, batches.run, batches.section),
+    costs.FAMILY: Family(costs.names, costs.describe, costs.run, costs.section),
+    speed.FAMILY: Family(speed.names, speed.describe, speed.run, speed.section),
     coverage.FAMILY: Family(coverage.names, coverage.describe, coverage.run, coverage.section),
 }
 """All families by the word that stands in their records; a new one is a module and a row here."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """``list``, ``run`` and ``table``, and ``coverage``, which is short for ``run coverage``."""
+    """``list``, ``run`` and ``table``; ``coverage`` and ``explain`` are short for ``run coverage`` and ``run explain``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Benchmarks of medplug.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     listing = commands.add_parser("list", help="all benchmarks, and whether their data are here")
@@ -45,7 +48,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     covering = commands.add_parser("coverage", help="short for `run coverage`: how often intervals hold the truth")
     covering.set_defaults(names=["coverage"])
-    for command in (listing, runner, tabler, covering):
+    explaining = commands.add_parser(
+        "explain", help="short for `run explain`: the speed of maps, beside other libraries"
+    )
+    explaining.set_defaults(names=["explain"])
+    for command in (listing, runner, tabler, covering, explaining):
         default = os.environ.get("MEDPLUG_DATA") or None
         command.add_argument(
             "--data",
@@ -64,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 failed, 2 wrong use or data that are not here."""
     parsed = build_parser().parse_args(arguments)
     try:
-        return {"list": _list, "run": _run, "coverage": _run, "table": _write_table}[parsed.command](parsed)
+        return {"list": _list, "run": _run, "coverage": _run, "explain": _run, "table": _write_table}[parsed.command](
+            parsed
+        )
     except (BenchmarkError, MedplugError) as error:
         print(f"benchmarks: error: {error}", file=sys.stderr)
         return 1

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.data.environments import python_of
 from benchmarks.data.images import make_images
+from benchmarks.environments import python_of
 from benchmarks.family import BenchmarkError, Options, Record
 from benchmarks.records import write_record
 
@@ -50,7 +50,7 @@ def run(name: str, options: Options) -> None:
         BenchmarkError: a loader fails.
     """
     home = options.out / NAME
-    pythons = {peer: python_of(peer, options.out / "peers") for peer in PEERS}
+    pythons = {peer: python_of(_HERE / "peers" / f"{peer}.txt", options.out / "peers") for peer in PEERS}
     rows = []
     for (width, height), count in SIZES.items():
         folder = make_images(home / "images" / f"{width}x{height}", width, height, count)

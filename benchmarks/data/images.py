@@ -27,3 +27,19 @@ def make_images(folder: Path, width: int, height: int, count: int) -> Path:
         Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(part, "JPEG", quality=QUALITY)
         part.rename(path)
     return folder
+
+
+def make_small_images(folder: Path, edge: int, count: int) -> Path:
+    """``count`` tiny JPEG files of two classes, no two alike and none like another, for what each file costs by itself."""
+    done = folder.with_name(f"{folder.name}.done")  # not in it, where a reader would see it
+    if done.exists():
+        return folder
+    rng = np.random.default_rng([edge, count])
+    for label in "ab":
+        (folder / label).mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        noise = rng.integers(0, 256, (edge // 4, edge // 4, 3), dtype=np.uint8)
+        picture = Image.fromarray(noise).resize((edge, edge), Image.Resampling.BICUBIC)
+        picture.save(folder / "ab"[number % 2] / f"{number:06d}.jpg", "JPEG", quality=QUALITY)
+    done.touch()
+    return folder

@@ -41,7 +41,8 @@ def workers(monkeypatch):
 
 @pytest.mark.parametrize("name", costs.WORDS)
 def test_each_leaves_a_record_and_rows_with_a_target(workers, options, name, capsys):
-    assert (name in cli.FAMILIES["costs"].names()["data"]) and costs.WORDS[name] in costs.describe(name, options)
+    assert name in cli.FAMILIES["costs"].names()["data"]
+    assert costs.WORDS[name] in costs.describe(name, options)
     costs.run(name, options)
     text = costs.section(read_records(options.out), options)
     assert "not run" in text

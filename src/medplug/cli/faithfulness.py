@@ -104,6 +104,8 @@ def told(found: Mapping[str, Any]) -> list[str]:
             rows.append(
                 [f"   {name}", *_cells(one["figures"][measure]), *[""] * 4, _percent(one["figures"].get("pointing"))]
             )
+        if not any(row[-1] for row in rows[1:]):  # nothing was marked
+            rows = [row[:-1] for row in rows]
         lines += [*_aligned(rows), f"({good} is good)"]
     lines.append(found["verdict"])
     lines += [f"alarm: {alarm['method']}: {alarm['text']}" for alarm in found["alarms"]]
