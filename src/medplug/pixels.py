@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from medplug.reading import as_picture
+
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -76,8 +78,7 @@ def _resize_pillow(pixels: np.ndarray, wanted: tuple[int, ...]) -> np.ndarray:
         planes = [Image.fromarray(np.ascontiguousarray(p, np.float32)) for p in np.moveaxis(pixels, -1, 0)]
         made = [np.asarray(p.resize((width, height), Image.Resampling.BILINEAR)) for p in planes]
         return of_depth(np.stack(made, axis=-1), pixels.dtype)
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    resized = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    resized = np.asarray(as_picture(pixels).resize((width, height), Image.Resampling.BILINEAR))
     return resized[..., None] if resized.ndim == 2 else resized
 
 

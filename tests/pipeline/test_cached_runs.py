@@ -60,7 +60,8 @@ def test_a_second_run_reads_one_image_and_those_that_it_draws(pipeline, folder, 
         for entry in json.loads((second.folder / part / "explanations.json").read_text())
     ]
     assert sorted(Pictures.loads) == sorted(["0-01.png", *drawn])
-    assert (first.folder / "weights.safetensors").read_bytes() == (second.folder / "weights.safetensors").read_bytes()
+    for name in ("weights.safetensors", "checks.json", "split.csv"):
+        assert (first.folder / name).read_bytes() == (second.folder / name).read_bytes()
 
 
 def test_images_that_go_while_the_run_trains_do_not_end_it(pipeline, folder, tmp_path, capsys):

@@ -31,7 +31,7 @@ def checks_of_the_code() -> set[str]:
     for path in [*(ROOT / "src/medplug/data/checks").glob("*.py"), ROOT / "src/medplug/runs/checking.py"]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Finding", "_apart"):
-                first = node.args[0]
+                first = node.args[0] if node.args else None  # findings that are read again have keywords alone
                 if isinstance(first, ast.Constant):
                     names.add(first.value)
     return names

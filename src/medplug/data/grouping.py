@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medplug.config.settings import SplitSettings
+from medplug.data.pause import collector_paused
 from medplug.values import SPLITS, Index
 
 COLUMN = "file name"
@@ -53,7 +54,8 @@ def with_guessed_groups(index: Index, settings: SplitSettings) -> Index:
     """
     if index.groups or settings.groups != "respect" or settings.method == "aucmedi":
         return index
-    groups = guess_groups(index.samples, index.classes)
+    with collector_paused():
+        groups = guess_groups(index.samples, index.classes)
     found = Counter(group for group in groups if group)
     if not found:
         return index

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from medplug.config.config import AUTO, Config
+from medplug.data.pause import collector_paused
 from medplug.errors import DataError, UsageError
 from medplug.plugins.records import Problem
 from medplug.plugins.registry import Registry
@@ -113,7 +114,8 @@ def _check_there(source: str) -> None:
 
 def read_index(reader: Any, source: str) -> Index:
     """The reader's index, checked."""
-    index = reader.index(source)
+    with collector_paused():
+        index = reader.index(source)
     if not isinstance(index, Index):
         raise UsageError(f"the reader {type(reader).__name__} returned {type(index).__name__}, not an Index")
     if len(index) == 0:

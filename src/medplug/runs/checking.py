@@ -98,7 +98,7 @@ def check_source(data: Any, config: Config, registry: Registry, reporter: Report
     source = read_source(data, config, registry)
     store = open_facts(source.reader, source.name, source.index.uris, config.data.threads, reporter, source.argument)
     index = with_guessed_groups(source.index, config.split)
-    index, kept, report = inspect_data(index, store.facts, store.thumbs, config.checks)
+    index, kept, report = inspect_data(index, store.facts, store.thumbs, config.checks, store.key)
     problem, split = report.unusable(config.checks.strict), None
     keys = tuple(store.facts[row].pixels for row in kept.tolist())
     try:

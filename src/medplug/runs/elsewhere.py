@@ -73,7 +73,7 @@ def evaluate_data(
     index = with_guessed_groups(aligned(read_index(reader, argument), card, data), config.split)
     settings = _known_subgroups(config.evaluation, index, data, reporter)
     store = open_store(reader, name, index.uris, decode, config.data.threads, reporter, argument)
-    index, kept, report = check_data(index, store.facts, store.thumbs, config.checks)
+    index, kept, report = check_data(index, store.facts, store.thumbs, config.checks, store.key)
     store = store.select(kept)
     if len(index) == 0:
         raise DataError(f"{data}: no image can be read")

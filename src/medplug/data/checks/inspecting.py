@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from medplug.config.settings import CheckSettings
-from medplug.data.checks import classes, copies, near, pixels
+from medplug.data.checks import classes, copies, kept, near, pixels
 from medplug.data.checks.labels import leaking_columns
 from medplug.data.checks.report import CheckReport, Finding
 from medplug.data.checks.shortcut import shortcut
@@ -19,7 +19,7 @@ from medplug.values import Index, Skipped
 
 
 def check_data(
-    index: Index, facts: Sequence[ImageFacts], thumbs: np.ndarray, settings: CheckSettings
+    index: Index, facts: Sequence[ImageFacts], thumbs: np.ndarray, settings: CheckSettings, key: str = ""
 ) -> tuple[Index, np.ndarray, CheckReport]:
     """Leave out what cannot be used and report on the rest.
 
@@ -28,6 +28,8 @@ def check_data(
         facts: N, of the same samples in the same order.
         thumbs: ``[N, 32, 32]`` uint8, their grey thumbnails.
         settings: what is looked at and what is done about it.
+        key: of the store that facts and thumbnails are from; what was found is kept beside them. Without one the data
+            are looked through in any case.
 
     Returns:
         The index of what is left, the rows of the given one that it has (``[M]`` int64), and all findings.
@@ -35,16 +37,26 @@ def check_data(
     Raises:
         DataError: data that the settings call unusable (``conflicts = "error"`` …); with ``strict`` at the first warning.
     """
-    index, rows, report = inspect_data(index, facts, thumbs, settings)
+    index, rows, report = inspect_data(index, facts, thumbs, settings, key)
     if report.unusable(settings.strict):
         raise DataError(report.unusable(settings.strict))
     return index, rows, report
 
 
 def inspect_data(
-    index: Index, facts: Sequence[ImageFacts], thumbs: np.ndarray, settings: CheckSettings
+    index: Index, facts: Sequence[ImageFacts], thumbs: np.ndarray, settings: CheckSettings, key: str = ""
 ) -> tuple[Index, np.ndarray, CheckReport]:
     """As :func:`check_data`, but data that are unusable have a finding of level ``error`` instead of raising one."""
+    place = kept.place_of(key, index, facts, settings)
+    found = kept.read(place, index) if place is not None else None
+    if found is None:
+        found = _inspect(index, facts, thumbs, settings)
+        if place is not None:
+            kept.write(place, found)
+    return found
+
+
+def _inspect(index: Index, facts: Sequence[ImageFacts], thumbs: np.ndarray, settings: CheckSettings) -> kept.Found:
     look = _Look(index, facts, thumbs, settings)
     look.findings += pixels.skipped_by_reader(index)
     for check in (pixels.unreadable, pixels.constant, pixels.two_valued):
@@ -78,12 +90,12 @@ class _Look:
         """Add findings and leave samples out; returns the rows that are kept, of those that there were."""
         self.findings += findings
         names = {skipped.name for skipped in bad}
-        kept = np.flatnonzero([name not in names for name in self.index.samples])
+        left = np.flatnonzero([name not in names for name in self.index.samples])
         if bad:
             self.index = self.index.leave_out(bad)
-            self.facts = tuple(self.facts[row] for row in kept)
-            self.thumbs, self.rows = self.thumbs[kept], self.rows[kept]
-        return kept
+            self.facts = tuple(self.facts[row] for row in left)
+            self.thumbs, self.rows = self.thumbs[left], self.rows[left]
+        return left
 
     def compare(self) -> tuple[np.ndarray, np.ndarray]:
         """(identical, alike) of what is left after comparing all images with each other."""
@@ -94,10 +106,10 @@ class _Look:
         alike, near_ones = identical if together else np.arange(len(self.index)), []
         if self.settings.near != "ignore":
             near_ones, alike = copies.near_duplicates(self.index, self.thumbs, identical, alike, self.settings)
-        kept = self.apply(*copies.conflicts(self.index, identical, self.settings))
+        left = self.apply(*copies.conflicts(self.index, identical, self.settings))
         self.findings += near_ones
         identical = identical if together else np.arange(len(identical))
-        return _renumbered(identical[kept]), _renumbered(alike[kept])
+        return _renumbered(identical[left]), _renumbered(alike[left])
 
     def describe(self, alike: np.ndarray) -> None:
         """Findings on what is left, which leave nothing out."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medplug.data.pause import collector_paused
 from medplug.seeds import child_seed
 from medplug.values import Index
 
@@ -83,13 +84,14 @@ def arrange(index: Index, units: np.ndarray, rows: np.ndarray, keys: Sequence[st
     """
     seed = child_seed(seed, "split")
     known: dict[int, tuple[str, str]] = {}
-    for row in map(int, rows):
-        unit, name = int(units[row]), (keys[row], index.samples[row])
-        if unit not in known or name < known[unit]:
-            known[unit] = name
     different, counts = np.unique(units[rows], return_counts=True)
     sizes = dict(zip(different.tolist(), counts.tolist(), strict=True))
-    order = sorted(known, key=lambda u: (-sizes[u], _drawn(seed, known[u][0]), known[u]))
+    with collector_paused():
+        for row, unit in zip(rows.tolist(), units[rows].tolist(), strict=True):
+            name = (keys[row], index.samples[row])
+            if unit not in known or name < known[unit]:
+                known[unit] = name
+        order = sorted(known, key=lambda u: (-sizes[u], _drawn(seed, known[u][0]), known[u]))
     number = {unit: i for i, unit in enumerate(order)}
     of = np.array([number[u] for u in units[rows].tolist()], np.int64)
     labels = labels_of(index)[rows]

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from medplug.data.pause import collector_paused
 from medplug.files import atomic, cache_folder
 from medplug.progress import Reporter
 
@@ -78,7 +79,8 @@ def read_contents(reader: Any, uris: Sequence[str], source: str, threads: int, r
         reporter: shows progress.
     """
     files = _Files(reader, source)
-    found = [files.of(uri) for uri in uris]
+    with collector_paused():
+        found = [files.of(uri) for uri in uris]
     paths = list(files.number)
     stamps = np.array(files.stamps, np.int64).reshape(-1, 3)
     digests = _digests(paths, stamps, threads, reporter)

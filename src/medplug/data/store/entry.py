@@ -6,6 +6,7 @@
 ``sums.npy``     ``[N]`` uint64: checksum of each row; 0 where there is none, as of an unreadable image
 ``facts.npz``    the facts by column (entries of facts; ``facts.jsonl`` while they are being gathered)
 ``entry.json``   what the entry is; written last
+``checks-*``     what the checks found, by what they depend on (:mod:`medplug.data.checks.kept`)
 ===============  ================================================================================
 
 Rows are independent of each other. So an entry that a killed process left, one of a folder that has changed since, and one

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from medplug.data.facts import ImageFacts
+from medplug.data.pause import collector_paused
 
 _NAMES = tuple(field.name for field in fields(ImageFacts))
 _NUMBERS = ("mean", "border", "colour")
@@ -53,16 +54,17 @@ def read_facts(path: Path, count: int) -> tuple[ImageFacts, ...]:
     stored = json.loads(columns["files"].tobytes())
     if {count} != {len(column) for column in (shapes, pixels, content, *numbers, *stored.values())}:
         raise ValueError(f"{path}: not the facts of {count} images")
-    files = _to_rows(stored, count)
     shape_of: dict[tuple[int, ...], tuple[int, ...]] = {}  # most images have one of few shapes
-    return tuple(
-        ImageFacts(
-            pixels[row], shape_of.setdefault(key := tuple(shapes[row]), tuple(n for n in key if n)),
-            constant[row], error.get(row, ""), content[row], values[row],
-            numbers[0][row], numbers[1][row], numbers[2][row], files[row],
-        )
-        for row in range(count)
-    )  # fmt: skip
+    with collector_paused():
+        files = _to_rows(stored, count)
+        return tuple(
+            ImageFacts(
+                pixels[row], shape_of.setdefault(key := tuple(shapes[row]), tuple(n for n in key if n)),
+                constant[row], error.get(row, ""), content[row], values[row],
+                numbers[0][row], numbers[1][row], numbers[2][row], files[row],
+            )
+            for row in range(count)
+        )  # fmt: skip
 
 
 def _to_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

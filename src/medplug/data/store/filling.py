@@ -17,6 +17,7 @@ from medplug.data.store.draft import Draft
 from medplug.errors import DataError
 from medplug.images import ImageError
 from medplug.progress import Reporter
+from medplug.reading import one_image
 
 _CHUNK = 4  # images per task of a thread: few, so that progress moves with large ones
 
@@ -68,7 +69,11 @@ class Filling:
         return unreadable
 
     def _decode(self, rows: Sequence[int]) -> dict[int, Found]:
-        return {row: self._decode_one(row) for row in rows}
+        found = {}
+        for row in rows:
+            with one_image():
+                found[row] = self._decode_one(row)
+        return found
 
     def _decode_one(self, row: int) -> Found:
         uri, facts, problem = self.uris[row], None, ""
