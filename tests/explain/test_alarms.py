@@ -10,8 +10,16 @@ from medplug.explain.alarms import HEAVY, even_shares, heavy_share, map_alarms
 
 def test_an_even_map_and_one_with_its_peak_inside_raise_none():
     y, x = np.mgrid[:20, :20]
-    assert map_alarms((1 + 1e-3 * x).astype(np.float32)) == ()
+    assert map_alarms((1e-3 * x).astype(np.float32)) == ()
     assert map_alarms(np.exp(-((y - 9) ** 2 + (x - 11) ** 2) / 20).astype(np.float32)) == ()
+
+
+def test_a_map_that_hardly_tells_places_apart_is_told():
+    x = np.mgrid[:20, :20][1].astype(np.float32) / 19
+    [told] = map_alarms(3 + x)
+    assert "lowest value of the map is 75 % of the highest" in told
+    assert map_alarms(0.9 + x) == ()
+    assert map_alarms(-3 - x) == ()  # nothing speaks for the class, which is said elsewhere
 
 
 def test_a_constant_map_is_told():

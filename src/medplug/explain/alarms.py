@@ -1,4 +1,4 @@
-"""What is wrong with a map whatever its image shows: it is constant, or its evidence lies at the edge of the image."""
+"""What is wrong with a map whatever its image shows: it is flat, or its evidence lies at the edge of the image."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from medplug.explain.faithfulness.resizing import to_input_size
 
 HEAVY = 3.0
 """How many times as much evidence per pixel as the rest has makes the border, or the corners, heavy."""
+FLAT = 0.5
+"""The lowest value of a map, as a share of the highest, from which on its colours hardly tell places apart."""
 RANDOM_WEIGHTS = 0.5
 """Rank correlation between the maps of the trained and of the random network from which on the map ignores the weights."""
 BORDER, CORNER = 0.1, 0.2  # widths, as shares of an edge
@@ -35,9 +37,15 @@ def map_alarms(raw: np.ndarray) -> tuple[str, ...]:
     maps = np.asarray(raw)[None]
     if is_constant(maps)[0]:
         return ("The map has the same value everywhere: it explains nothing.",)
+    low, high = float(maps.min()), float(maps.max())
+    flat = (
+        (f"Even the lowest value of the map is {100 * low / high:.0f} % of the highest: it hardly tells places apart.",)
+        if high > 0 and low > FLAT * high
+        else ()
+    )
     maps = to_input_size(maps, tuple(_FINE if edge < _COARSE else edge for edge in raw.shape))
     parts = (("border", border_share(maps, BORDER)), ("corners", corner_share(maps, CORNER)))
-    return tuple(told for where, found in parts if (told := _told(where, found)))
+    return (*flat, *(told for where, found in parts if (told := _told(where, found))))
 
 
 def _told(where: str, found: RegionShare) -> str:

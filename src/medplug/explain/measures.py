@@ -56,7 +56,7 @@ MEASURES: dict[str, Measure] = {
     "random_weights": Measure(
         "map with random weights",
         "",
-        "Rank correlation with the map of the same network after all its weights were drawn at random; near 0 is right.",
+        "Rank correlation with the map of the same network after all its weights were shuffled; near 0 is right.",
     ),
     "agreement": Measure("agreement", "", "Rank correlation with the maps of the run's own method."),
     "border": Measure(
