@@ -88,7 +88,7 @@ def arrange(index: Index, units: np.ndarray, rows: np.ndarray, keys: Sequence[st
     sizes = dict(zip(different.tolist(), counts.tolist(), strict=True))
     with collector_paused():
         for row, unit in zip(rows.tolist(), units[rows].tolist(), strict=True):
-            name = (keys[row], index.samples[row])
+            name = (keys[int(row)], index.samples[int(row)])
             if unit not in known or name < known[unit]:
                 known[unit] = name
         order = sorted(known, key=lambda u: (-sizes[u], _drawn(seed, known[u][0]), known[u]))

@@ -12,6 +12,7 @@ import numpy as np
 
 from medplug.data.decode import DecodeOptions, check_pixels, to_input
 from medplug.data.facts import ImageFacts, measure
+from medplug.data.pause import old_objects_spared
 from medplug.data.store.content import Contents
 from medplug.data.store.draft import Draft
 from medplug.errors import DataError
@@ -60,7 +61,7 @@ class Filling:
         drafts = [draft for draft in (self.facts, self.pixels) if draft is not None]
         rows = np.flatnonzero(~np.all([draft.done for draft in drafts], axis=0)).tolist()
         unreadable: dict[int, str] = {}
-        with reporter.task("reading images", len(rows), "images") as task:
+        with old_objects_spared(), reporter.task("reading images", len(rows), "images") as task:
             for found in _in_threads(self._decode, rows, threads):
                 if self.facts is not None:
                     self.facts.note({row: one.facts for row, one in found.items() if one.facts is not None})
