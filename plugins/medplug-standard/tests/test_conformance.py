@@ -58,4 +58,15 @@ FIXTURES: dict[str, dict[str, Any]] = {
 KNOWN = {"explainer/var_grad:finds_what_decides": "a variance shows where the gradient is unsteady, not what decides"}
 
 TestStandard = plugin_tests("medplug-standard", expect_fail=KNOWN, fixtures=FIXTURES, draw=2)
-TestStandardWidely = pytest.mark.slow(plugin_tests("medplug-standard", expect_fail=KNOWN, fixtures=FIXTURES, draw=10))
+# More drawn parameters; what has none drawn is tested above.
+TestStandardWidely = pytest.mark.slow(
+    plugin_tests(
+        "medplug-standard", expect_fail=KNOWN, fixtures=FIXTURES, draw=8, kinds=("loss", "augmenter", "metric")
+    )
+)
+
+
+def test_only_the_kinds_that_are_asked_for_are_tested() -> None:
+    mark = next(m for m in TestStandardWidely.test_conformance.pytestmark if m.name == "parametrize")
+    kinds = {case.id.partition("/")[0] for case in mark.args[1] if "/" in case.id}
+    assert kinds == {"loss", "augmenter", "metric"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from medplug.errors import MedplugError, UsageError, did_you_mean
@@ -20,6 +20,7 @@ def plugin_tests(
     expect_fail: Mapping[str, str] | None = None,
     fixtures: Mapping[str, Mapping[str, Any]] | None = None,
     draw: int = 10,
+    kinds: Collection[str] | None = None,
 ) -> type:
     """A pytest class with one case per component, instance and check of an installed plugin.
 
@@ -32,6 +33,7 @@ def plugin_tests(
         fixtures: what single components need, by ``kind/name``: ``{"reader/mine": {"source": make_source}}``;
             :func:`medplug.testing.check_component` lists them.
         draw: how many instances with drawn parameters are tested of each loss, augmenter and metric.
+        kinds: only components of these kinds are tested, as in ``("loss", "metric")``; None tests all.
     """
     import pytest
 
@@ -46,6 +48,8 @@ def plugin_tests(
         for one in PLUGIN_CHECKS
     ]
     for record in registry.components():
+        if kinds is not None and record.kind not in kinds:
+            continue
         params += _params(registry, record, expected, given.get(record.key, {}), draw)
 
     class PluginTests:
