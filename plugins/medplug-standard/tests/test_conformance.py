@@ -61,7 +61,7 @@ TestStandard = plugin_tests("medplug-standard", expect_fail=KNOWN, fixtures=FIXT
 # More drawn parameters; what has none drawn is tested above.
 TestStandardWidely = pytest.mark.slow(
     plugin_tests(
-        "medplug-standard", expect_fail=KNOWN, fixtures=FIXTURES, draw=8, kinds=("loss", "augmenter", "metric")
+        "medplug-standard", expect_fail=KNOWN, fixtures=FIXTURES, draw=4, kinds=("loss", "augmenter", "metric")
     )
 )
 
