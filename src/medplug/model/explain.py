@@ -77,10 +77,11 @@ def explain_function(network: BuiltNetwork, explainer: Any, task: str) -> Callab
     return lambda images, classes, keys: explain(prepare(jnp.asarray(images)), classes, keys)
 
 
-def standardised_explain_function(
-    network: BuiltNetwork, explainer: Any, task: str
-) -> Callable[[Any, Any, jax.Array], jax.Array]:
-    """(standardised images ``[B, *S, C]`` float32, classes ``[B, T]``, keys ``[B]``) to raw maps ``[B, T, *s]``."""
+def standardised_explain_function(network: BuiltNetwork, explainer: Any, task: str) -> Callable[..., jax.Array]:
+    """(standardised images ``[B, *S, C]`` float32, classes ``[B, T]``, keys ``[B]``) to raw maps ``[B, T, *s]``.
+
+    A fourth argument explains a network of the same structure with other weights, without compiling anew.
+    """
     graph, state = nnx.split(network.module)
 
     @jax.jit
@@ -90,14 +91,15 @@ def standardised_explain_function(
 
         return in_parts(part, images, classes, keys)
 
-    def checked(images: Any, classes: Any, keys: jax.Array) -> jax.Array:
+    def checked(images: Any, classes: Any, keys: jax.Array, other: BuiltNetwork | None = None) -> jax.Array:
         classes = jnp.asarray(classes, jnp.int32)
         count = len(images)
         if classes.ndim != 2 or len(classes) != count:
             raise ContractError(f"classes must be [B, T] for {count} images, got {list(classes.shape)}")
         if keys.shape != (count,):
             raise ContractError(f"there must be one random key for each of {count} images, got {list(keys.shape)}")
-        maps = explain(state, jnp.asarray(images), classes, keys)
+        weights = state if other is None else nnx.state(other.module)
+        maps = explain(weights, jnp.asarray(images), classes, keys)
         if maps.shape[:2] != classes.shape or maps.ndim < 3 or maps.dtype != np.float32:
             raise ContractError(f"an explainer must give [B, T, *s] float32, got {list(maps.shape)} {maps.dtype}")
         return maps

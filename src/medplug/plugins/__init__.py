@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from medplug.contracts.augmenter import Augmenter as Augmenter
     from medplug.contracts.explainer import Explainer as Explainer
     from medplug.contracts.explainer import NetworkView as NetworkView
+    from medplug.contracts.explainer import Score as Score
     from medplug.contracts.loss import Loss as Loss
     from medplug.contracts.metric import Metric as Metric
     from medplug.contracts.observer import Observer as Observer
@@ -68,6 +69,7 @@ _HOME = {
     "Metric": "medplug.contracts.metric",
     "Explainer": "medplug.contracts.explainer",
     "NetworkView": "medplug.contracts.explainer",
+    "Score": "medplug.contracts.explainer",
     "Observer": "medplug.contracts.observer",
     "About": "medplug.values",
     "Index": "medplug.values",

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from medplug.config.settings import FaithfulnessSettings
 from medplug.explain.alarms import BORDER, CORNER
@@ -23,8 +21,7 @@ from medplug.explain.faithfulness.randomisation import cascade
 from medplug.explain.faithfulness.resizing import to_input_size
 from medplug.explain.faithfulness.road import road
 from medplug.explain.faithfulness.scoring import ScoreFunction
-from medplug.model.apply import in_parts
-from medplug.model.explain import network_view
+from medplug.model.explain import standardised_explain_function
 from medplug.model.network import BuiltNetwork
 
 _BATCH = 8
@@ -77,29 +74,18 @@ class MethodMaps:
     """
 
     def __init__(self, network: BuiltNetwork, explainer: Any, task: str) -> None:
-        graph, self._state = nnx.split(network.module)
-
-        @jax.jit
-        def explain(state: Any, images: jax.Array, classes: jax.Array, keys: jax.Array) -> jax.Array:
-            def part(x: jax.Array, c: jax.Array, k: jax.Array) -> jax.Array:
-                return explainer(network_view(lambda: nnx.merge(graph, state, copy=True), task), x, c, k)
-
-            return in_parts(part, images, classes, keys)
-
-        self._explain = explain
+        self._explain = standardised_explain_function(network, explainer, task)
         self._sign = -1 if getattr(explainer, "against", False) else 1  # measures take what speaks for a class
 
     def __call__(
         self, images: np.ndarray, classes: np.ndarray, keys: jax.Array, network: BuiltNetwork | None = None
     ) -> np.ndarray:
         """Standardised images ``[N, *S, C]`` and classes ``[N]`` to raw maps ``[N, *s]``, of other weights with ``network``."""
-        state = self._state if network is None else nnx.state(network.module)
         maps = []
         for start in range(0, len(images), _BATCH):
             count = min(_BATCH, len(images) - start)
             rows = np.resize(np.arange(start, start + count), _BATCH)  # one shape for all
-            targets = jnp.asarray(classes[rows, None], jnp.int32)
-            maps.append(np.asarray(self._explain(state, jnp.asarray(images[rows]), targets, keys[rows]))[:count, 0])
+            maps.append(np.asarray(self._explain(images[rows], classes[rows, None], keys[rows], network))[:count, 0])
         return self._sign * np.concatenate(maps)
 
 

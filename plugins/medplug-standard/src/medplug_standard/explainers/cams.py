@@ -9,8 +9,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from medplug.plugins import NetworkView, component, param
-from medplug_standard.explainers.halves import SCORE, STAGE, Score, flat_places, gradient_maps, spatial_part
+from medplug.plugins import NetworkView, Score, component, param
+from medplug_standard.explainers.halves import SCORE, STAGE, flat_places, gradient_maps, spatial_part
 
 _ROUNDING = 1e-6  # of a float32 sum, as a share of the summed sizes: below this only rounding is left
 

@@ -8,10 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from medplug.plugins import NetworkView, component, param
+from medplug.plugins import NetworkView, Score, component, param
 from medplug_standard.explainers.halves import (
     STAGE,
-    Score,
     flat_places,
     in_chunks,
     pooled_head,

@@ -7,16 +7,8 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from medplug.plugins import NetworkView, component, param
-from medplug_standard.explainers.halves import (
-    SCORE,
-    STAGE,
-    Score,
-    flat_places,
-    gradient_maps,
-    pooled_head,
-    spatial_part,
-)
+from medplug.plugins import NetworkView, Score, component, param
+from medplug_standard.explainers.halves import SCORE, STAGE, flat_places, gradient_maps, pooled_head, spatial_part
 
 
 @component

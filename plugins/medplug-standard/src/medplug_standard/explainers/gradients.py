@@ -11,8 +11,8 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
-from medplug.plugins import NetworkView, component, param
-from medplug_standard.explainers.halves import SCORE, Score, backward_passes
+from medplug.plugins import NetworkView, Score, component, param
+from medplug_standard.explainers.halves import SCORE, backward_passes
 
 Draw = Callable[[jax.Array], jax.Array]  # numbers [n] of draws to what is drawn, [n, B, ...]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from medplug.plugins import NetworkView, component, param
+from medplug.plugins import NetworkView, Score, component, param
 from medplug_standard.explainers.grad_cam import GradCam
 from medplug_standard.explainers.gradients import Asked, over_channels
-from medplug_standard.explainers.halves import SCORE, STAGE, Score
+from medplug_standard.explainers.halves import SCORE, STAGE
 
 Activation = Callable[[jax.Array], jax.Array]
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from medplug.plugins import Features, NetworkView
+from medplug.plugins import Features, NetworkView, Score
 
-Score = Literal["logit", "log_odds", "probability"]
 SCORE = (
     "what the gradient is taken of; that of a probability vanishes where the network is sure "
     "(probability was used in the published pipeline)"

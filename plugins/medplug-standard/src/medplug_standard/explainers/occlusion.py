@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from medplug.plugins import NetworkView, ParameterError, component, param
-from medplug_standard.explainers.halves import Score
+from medplug.plugins import NetworkView, ParameterError, Score, component, param
 from medplug_standard.explainers.variants import along_axes, blurred, scores_of_variants
 
 

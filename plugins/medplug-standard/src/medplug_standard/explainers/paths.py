@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from medplug.plugins import NetworkView, component, param
+from medplug.plugins import NetworkView, Score, component, param
 from medplug_standard.explainers.gradients import SAMPLES, Asked, Draw, gaussian, over_channels, over_variants
-from medplug_standard.explainers.halves import SCORE, Score
+from medplug_standard.explainers.halves import SCORE
 from medplug_standard.explainers.variants import blurred
 
 Baseline = Literal["mean", "darkest", "blurred"]

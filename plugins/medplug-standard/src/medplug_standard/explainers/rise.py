@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from medplug.plugins import NetworkView, component, param
-from medplug_standard.explainers.halves import Score
+from medplug.plugins import NetworkView, Score, component, param
 from medplug_standard.explainers.variants import along_axes, scores_of_variants
 
 _SUMMED = 16  # masks that are summed at once

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from medplug.plugins import NetworkView
-from medplug_standard.explainers.halves import Score, in_chunks
+from medplug.plugins import NetworkView, Score
+from medplug_standard.explainers.halves import in_chunks
 
 
 def scores_of_variants(
