@@ -19,10 +19,9 @@ def test_it_pauses_and_goes_on():
 def test_old_objects_are_spared_for_a_while():
     with old_objects_spared():
         assert gc.isenabled()
-        frozen = gc.get_freeze_count()
         with old_objects_spared():
             pass
-        assert gc.get_freeze_count() == frozen > 0
+        assert gc.get_freeze_count() > 0  # no exact number: frozen objects too go when their last reference goes
     assert gc.get_freeze_count() == 0
 
 
