@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medplug.explain.alarms import HEAVY, even_shares, heavy_share, map_alarms
+from medplug.explain.alarms import HEAVY, even_shares, heavy_share, incomplete, map_alarms
 
 
 def test_an_even_map_and_one_with_its_peak_inside_raise_none():
@@ -68,3 +68,9 @@ def test_coarse_maps_are_judged_as_they_are_drawn():
     corner = np.zeros((4, 4), np.float32)
     corner[0, 0] = 1
     assert any("corners" in t for t in map_alarms(corner))
+
+
+def test_incomplete_maps_are_told_with_their_error():
+    assert incomplete(None) == incomplete(0.002) == ()
+    assert "(12.3 % off)" in incomplete(0.123)[0]
+    assert "(more than 1,000 % off)" in incomplete(1e30)[0]

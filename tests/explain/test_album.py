@@ -81,6 +81,25 @@ def expected(i: int, c: int) -> np.ndarray:
     return (PIXELS[i][..., 0] / 255 - 0.5) / 0.25 * (1 + c)
 
 
+@component
+class Complete(Bright):
+    """Should sum to its class's number plus one; so by its own account it is off by what it is off."""
+
+    def completeness_error(self, network: Any, images: Any, classes: Any, maps: Any) -> Any:
+        wanted = 1.0 + classes.astype(jnp.float32)
+        return jnp.abs(maps.sum((2, 3)) / wanted - wanted) / wanted
+
+
+def test_how_far_a_map_is_from_complete_is_told(network: Any, tmp_path: Path) -> None:
+    maps = wanted(3, (0, 2))
+    _, entries = fill(tmp_path, Method("complete", Complete(), network, "multiclass", 0), maps)
+    for one, entry in zip(maps, entries, strict=True):
+        k = 1 + one.explained
+        by_hand = abs(expected(int(one.uri), one.explained).sum() / k - k) / k
+        assert entry["completeness_error"] == pytest.approx(by_hand, rel=1e-3)
+        assert any("do not sum to the change of the score" in told for told in entry["alarms"]) == (by_hand > 0.05)
+
+
 def test_maps_of_all_classes_are_those_of_one_at_a_time(method: Method) -> None:
     several = wanted(3, (0, 2)) + wanted(1, (1,))
     for one, raw in zip(several, compute_maps(method, several), strict=True):

@@ -23,10 +23,18 @@ def test_divisor(batch, at_most, expected):
 
 @pytest.mark.parametrize("batch", [1, 7, 8, 12])
 def test_in_parts_is_the_function_itself(batch, rng):
-    x = jnp.asarray(rng.normal(size=(batch, 3)))
-    doubled, summed = jax.jit(lambda x: in_parts(lambda x: (2 * x, x.sum(1)), x))(x)
+    """Also of random keys, and never with more than four images at once on a CPU."""
+    x, keys, seen = jnp.asarray(rng.normal(size=(batch, 3))), jax.random.split(jax.random.key(0), batch), []
+
+    def function(x, keys):
+        seen.append(len(x))
+        return 2 * x, x.sum(1), jax.vmap(jax.random.uniform)(keys)
+
+    doubled, summed, drawn = jax.jit(lambda x, keys: in_parts(function, x, keys))(x, keys)
     np.testing.assert_allclose(doubled, 2 * x)
     np.testing.assert_allclose(summed, x.sum(1), rtol=1e-6)
+    np.testing.assert_array_equal(drawn, jax.vmap(jax.random.uniform)(keys))
+    assert max(seen) <= 4
 
 
 @pytest.mark.parametrize("task", ["multiclass", "multilabel"])

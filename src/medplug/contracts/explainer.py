@@ -78,6 +78,9 @@ class Explainer(Protocol):
         ``stage``: of the features that are looked at; one that the network does not have is refused in the same way.
         ``class_specific``: False where a map does not depend on the class that is asked for.
         ``against``: True where positive values speak against the class.
+        ``completeness_error(network, images, classes, maps)``: of methods whose maps should sum to a known difference of
+            scores: ``[B, T]`` float32, how far ``maps`` are from it, as a share of that difference. It is told beside each
+            map.
     """
 
     def __call__(self, network: NetworkView, images: jax.Array, classes: jax.Array, keys: jax.Array) -> jax.Array:

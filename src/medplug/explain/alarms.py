@@ -13,6 +13,8 @@ FLAT = 0.5
 """The lowest value of a map, as a share of the highest, from which on its colours hardly tell places apart."""
 RANDOM_WEIGHTS = 0.5
 """Rank correlation between the maps of the trained and of the random network from which on the map ignores the weights."""
+INCOMPLETE = 0.05
+"""The completeness error from which on a map is not what its method promises."""
 BORDER, CORNER = 0.1, 0.2  # widths, as shares of an edge
 _COARSE, _FINE = 10, 40  # places along an axis: with fewer than 10 a tenth is less than one
 
@@ -46,6 +48,19 @@ def map_alarms(raw: np.ndarray) -> tuple[str, ...]:
     maps = to_input_size(maps, tuple(_FINE if edge < _COARSE else edge for edge in raw.shape))
     parts = (("border", border_share(maps, BORDER)), ("corners", corner_share(maps, CORNER)))
     return (*flat, *(told for where, found in parts if (told := _told(where, found))))
+
+
+def incomplete(error: float | None) -> tuple[str, ...]:
+    """A sentence about a map whose sum is not what its method promises; none where it is, or promises nothing."""
+    if error is None or error <= INCOMPLETE:
+        return ()
+    off = f"{_percent(error)} off"
+    told = f"The values of the map do not sum to the change of the score ({off}): more steps may help, unless it hardly changes."
+    return (told,)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if share < 10 else "more than 1,000 %"
 
 
 def _told(where: str, found: RegionShare) -> str:

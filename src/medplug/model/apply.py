@@ -35,14 +35,21 @@ def divisor(batch: int, at_most: int) -> int:
 
 
 def in_parts(function: Callable[..., Any], *arrays: jax.Array) -> Any:
-    """``function(*arrays)`` for a function that treats images apart, a few images at a time where that is faster."""
+    """``function(*arrays)`` for a function that treats images apart, a few images at a time where that is faster.
+
+    A batch that has no divisor is filled up with its first image, so that memory stays bounded whatever its size.
+    """
     batch = len(arrays[0])
-    part = divisor(batch, cache_friendly_batch(batch))
-    if part == batch:
+    most = cache_friendly_batch(batch)
+    if batch <= most:
         return function(*arrays)
-    cut = tuple(a.reshape(batch // part, part, *a.shape[1:]) for a in arrays)
+    part = divisor(batch, most)
+    part = most if part == batch else part
+    missing = -batch % part
+    filled = arrays if not missing else tuple(jnp.concatenate([a, jnp.stack([a[0]] * missing)]) for a in arrays)
+    cut = tuple(a.reshape(-1, part, *a.shape[1:]) for a in filled)
     results = jax.lax.map(lambda one: function(*one), cut)
-    return jax.tree.map(lambda r: r.reshape(batch, *r.shape[2:]), results)
+    return jax.tree.map(lambda r: r.reshape(batch + missing, *r.shape[2:])[:batch], results)
 
 
 class Outputs(NamedTuple):

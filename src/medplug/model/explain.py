@@ -107,6 +107,33 @@ def standardised_explain_function(network: BuiltNetwork, explainer: Any, task: s
     return checked
 
 
+def completeness_function(network: BuiltNetwork, explainer: Any, task: str) -> Callable[..., jax.Array] | None:
+    """(uint8 images ``[B, *S, C]``, classes ``[B, T]``, raw maps) to the maps' completeness errors ``[B, T]`` float32.
+
+    None for explainers whose maps need not sum to anything.
+    """
+    if not hasattr(explainer, "completeness_error"):
+        return None
+    graph, state = nnx.split(network.module)
+
+    @jax.jit
+    def error(state: Any, images: jax.Array, classes: jax.Array, maps: jax.Array) -> jax.Array:
+        def part(x: jax.Array, c: jax.Array, m: jax.Array) -> jax.Array:
+            view = network_view(lambda: nnx.merge(graph, state, copy=True), task)
+            return explainer.completeness_error(view, network.prepare(x.astype(jnp.float32) / 255), c, m)
+
+        return in_parts(part, images, classes, maps)
+
+    def checked(images: Any, classes: Any, maps: Any) -> jax.Array:
+        classes = jnp.asarray(classes, jnp.int32)
+        found = error(state, jnp.asarray(images), classes, jnp.asarray(maps))
+        if found.shape != classes.shape:
+            raise ContractError(f"completeness_error must give [B, T], got {list(found.shape)}")
+        return found
+
+    return checked
+
+
 def image_keys(seed: int, samples: list[str]) -> jax.Array:
     """Random keys ``[B]``, each from the seed and the name of the sample: no map depends on which others are made."""
     return jax.vmap(jax.random.key)(

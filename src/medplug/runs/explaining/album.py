@@ -20,7 +20,7 @@ from PIL import Image
 
 from medplug.config.settings import RenderingSettings
 from medplug.errors import RunError
-from medplug.explain.alarms import map_alarms
+from medplug.explain.alarms import incomplete, map_alarms
 from medplug.explain.lettering import Lettering
 from medplug.explain.overlay import positive_share, render_map, scale_ends
 from medplug.explain.panel import Caption, draw_panel
@@ -31,7 +31,7 @@ from medplug.report.facts import ExplainedImage
 from medplug.report.fonts import fonts
 from medplug.runs.explaining.captions import caption_of
 from medplug.runs.explaining.ground import Ground, drawn_part
-from medplug.runs.explaining.maps import MapMaker, Method, Wanted
+from medplug.runs.explaining.maps import MadeMap, MapMaker, Method, Wanted
 
 LISTING = "explanations.json"
 OVERLAYS, SHEETS = "overlays", "sheets"
@@ -113,10 +113,10 @@ class Album:
             self._added[key] = None
             yield self._drawn(key)
         for part in self._maker.batches(missing):
-            for one, raw in part:
-                self._save(keys[id(one)], one, raw, ground)
-            for one, _ in part:
-                yield self._drawn(keys[id(one)])
+            for made in part:
+                self._save(keys[id(made.wanted)], made, ground)
+            for made in part:
+                yield self._drawn(keys[id(made.wanted)])
 
     def finish(self) -> Iterator[Entry]:
         """Draw what waited for the others of its class, and give the entries of all that was added, in order."""
@@ -176,8 +176,9 @@ class Album:
             "against": bool(getattr(self._method.explainer, "against", False)),
         }
 
-    def _save(self, key: str, one: Wanted, raw: np.ndarray, ground: Ground) -> None:
+    def _save(self, key: str, made: MadeMap, ground: Ground) -> None:
         """Write the raw map with its image, and note what is known of it."""
+        one, raw = made.wanted, made.raw
         original, place = drawn_part(ground(one), one, raw)
         stem = self._stem(one)
         low, high = float(raw.min()), float(raw.max())
@@ -186,8 +187,9 @@ class Album:
             "raw_range": [low, high],
             "positive_share": positive_share(raw),
             "positive_evidence": high > 0,
+            "completeness_error": made.completeness_error,
             "slice": place,
-            "alarms": list(map_alarms(raw)),
+            "alarms": [*map_alarms(raw), *incomplete(made.completeness_error)],
             "raw": f"{stem}.npz",
             "key": key,
         }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from medplug.config.settings import RenderingSettings
+from medplug.explain.alarms import INCOMPLETE
 from medplug.explain.panel import Caption, number
 
 
@@ -48,10 +49,14 @@ def _evidence(entry: Mapping[str, Any], settings: RenderingSettings) -> str:
         told = nothing(entry)
         return f"{told[0].upper()}{told[1:]}{': nothing is drawn' if settings.rectify else ''}."
     low, high = entry["raw_range"]
-    return (
+    told = (
         f"Map: {number(low)} to {number(high)}; {100 * entry['positive_share']:.0f} % of its evidence is "
         f"{'against' if entry['against'] else 'for'} the class."
     )
+    error = entry.get("completeness_error")
+    if error is None or error > INCOMPLETE:  # then there is an alarm
+        return told
+    return f"{told} Its values sum to the change of the score to within {100 * error:.1f} %."
 
 
 def _scale(entry: Mapping[str, Any], settings: RenderingSettings) -> str:

@@ -8,14 +8,14 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from medplug.data.decode import code_of
 from medplug.errors import ContractError
 from medplug.model.apply import cache_friendly_batch
-from medplug.model.explain import explain_function, image_keys
+from medplug.model.explain import completeness_function, explain_function, image_keys
 from medplug.model.network import BuiltNetwork, weight_arrays
 from medplug.params import is_component, parameters
 from medplug.version import __version__
@@ -45,6 +45,11 @@ class Method:
     def explain(self) -> Callable[[Any, Any, Any], Any]:
         """As :func:`~medplug.model.explain.explain_function` gives it; compiled once for all that use this method."""
         return explain_function(self.network, self.explainer, self.task)
+
+    @cached_property
+    def completeness(self) -> Callable[[Any, Any, Any], Any] | None:
+        """As :func:`~medplug.model.explain.completeness_function` gives it."""
+        return completeness_function(self.network, self.explainer, self.task)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -104,6 +109,20 @@ class Wanted:
         return hashlib.blake2b(text.encode(), digest_size=_HASH).hexdigest()
 
 
+class MadeMap(NamedTuple):
+    """A map.
+
+    Attributes:
+        wanted: what was asked for.
+        raw: ``[*s]`` float32.
+        completeness_error: how far its sum is from what it should be, as a share of that; None where it need not sum to anything.
+    """
+
+    wanted: Wanted
+    raw: np.ndarray
+    completeness_error: float | None
+
+
 class MapMaker:
     """Makes maps in batches of few shapes, so that little is compiled.
 
@@ -116,8 +135,8 @@ class MapMaker:
         self._largest = 2 * cache_friendly_batch(16)  # images at once, at most
         self._size = 1
 
-    def batches(self, wanted: Sequence[Wanted]) -> Iterator[list[tuple[Wanted, np.ndarray]]]:
-        """The raw maps ``[*s]`` float32, in parts as they are made. All classes of an image are explained in one call.
+    def batches(self, wanted: Sequence[Wanted]) -> Iterator[list[MadeMap]]:
+        """The maps, in parts as they are made. All classes of an image are explained in one call.
 
         Raises:
             ContractError: a map is not finite.
@@ -131,7 +150,7 @@ class MapMaker:
         for start in range(0, len(images), self._size):
             yield self._part(images[start : start + self._size])
 
-    def _part(self, images: list[list[Wanted]]) -> list[tuple[Wanted, np.ndarray]]:
+    def _part(self, images: list[list[Wanted]]) -> list[MadeMap]:
         counts = {len(classes) for classes in images}
         targets = max(counts) if len(counts) == 1 else 1 << (max(counts) - 1).bit_length()
         rows = [images[i % len(images)] for i in range(self._size)]
@@ -139,14 +158,22 @@ class MapMaker:
         classes = np.array([[row[i % len(row)].explained for i in range(targets)] for row in rows], np.int32)
         keys = image_keys(self._method.seed, [row[0].sample for row in rows])
         maps = np.asarray(self._method.explain(pixels, classes, keys))
-        found = [(one, maps[i, j]) for i, row in enumerate(images) for j, one in enumerate(row)]
-        for one, raw in found:
-            if not np.isfinite(raw).all():
-                raise ContractError(f"{one.sample}: the map of {self._method.name} holds NaN or infinite values")
+        complete = self._method.completeness
+        errors = None if complete is None else np.asarray(complete(pixels, classes, maps))
+        found = [
+            MadeMap(one, maps[i, j], None if errors is None else float(errors[i, j]))
+            for i, row in enumerate(images)
+            for j, one in enumerate(row)
+        ]
+        for made in found:
+            if not np.isfinite(made.raw).all():
+                raise ContractError(
+                    f"{made.wanted.sample}: the map of {self._method.name} holds NaN or infinite values"
+                )
         return found
 
 
 def compute_maps(method: Method, wanted: Sequence[Wanted]) -> list[np.ndarray]:
     """Raw maps ``[*s]`` float32, one for each that is wanted."""
-    made = {id(one): raw for part in MapMaker(method).batches(wanted) for one, raw in part}
+    made = {id(one.wanted): one.raw for part in MapMaker(method).batches(wanted) for one in part}
     return [made[id(one)] for one in wanted]
