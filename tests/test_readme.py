@@ -69,7 +69,9 @@ def test_the_map_of_the_tree_is_complete():
 
 
 def test_no_file_is_longer_than_400_lines():
+    made = ROOT / "benchmarks" / "work"  # by benchmarks: environments of peers, for one
     files = [p for folder in ("src", "plugins", "benchmarks") for p in (ROOT / folder).rglob("*.py")]
+    files = [p for p in files if made not in p.parents]
     assert [str(p.relative_to(ROOT)) for p in files if len(p.read_text("utf-8").splitlines()) > 400] == []
 
 

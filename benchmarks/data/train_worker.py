@@ -105,7 +105,8 @@ def _training_step(batch: int) -> Any:
     from medplug.model.network import build
     from medplug.plugins.registry import registry
     from medplug.train.state import split_network
-    from medplug.train.step import Objective, make_optimizer, make_train_step, micro_batch_size, trainable
+    from medplug.train.step import Objective, make_train_step, micro_batch_size
+    from medplug.train.update import fresh, make_update
 
     known = registry()
     layers = {"architecture": {"use": "densenet121"}}
@@ -116,14 +117,14 @@ def _training_step(batch: int) -> Any:
     modes, state = split_network(network, settings.batch_norm)
     loss = config.make("loss", known, "multiclass")[1]
     objective = Objective(modes, network.prepare, tuple(made), loss, jnp.full((2, 2), batch / 2), "multiclass")
-    optimizer = make_optimizer(settings)
+    update = make_update(config.make("optimizer", known, "multiclass")[1], settings.gradient_clip)
     parts = micro_batch_size(settings, False, batch)
-    compiled = make_train_step(objective, optimizer, frozen=False, micro_batch=parts)
-    state = state._replace(moments=optimizer.init(trainable(state, False)))
+    compiled = make_train_step(objective, update, frozen=False, micro_batch=parts)
+    state = fresh(state, update, frozen=False, averaging=settings.ema > 0)
 
     def step(one: Any) -> None:
         nonlocal state
-        state, value = compiled(state, one.images, one.targets, jax.random.key(0), jnp.float32(1e-4))
+        state, value = compiled(state, one.images, one.targets, jax.random.key(0), jnp.float32(1e-4), jnp.zeros(()))
         jax.block_until_ready(value)
 
     return step

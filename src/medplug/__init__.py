@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from medplug.api import load_run as load_run
     from medplug.api import make as make
     from medplug.api import split as split
+    from medplug.rates import find_learning_rates as find_learning_rates
     from medplug.runs.faithfulness.measuring import measure_faithfulness as measure_faithfulness
     from medplug.runs.run import Run as Run
 
@@ -28,6 +29,7 @@ __all__ = [
     "check",
     "compare_runs",
     "evaluate_predictions",
+    "find_learning_rates",
     "load_run",
     "make",
     "measure_faithfulness",
@@ -46,6 +48,10 @@ def __getattr__(name: str) -> Any:
         from medplug.runs.faithfulness.measuring import measure_faithfulness
 
         return measure_faithfulness
+    if name == "find_learning_rates":
+        from medplug.rates import find_learning_rates
+
+        return find_learning_rates
     from medplug import api
 
     return getattr(api, name)

@@ -37,8 +37,8 @@ class Pipeline:
 
     Args:
         recipe: name, or path of a TOML file.
-        architecture, reader, loss, explainer: one component each.
-        preprocessors, augmenters, metrics, observers: lists of components.
+        architecture, reader, loss, optimizer, schedule, explainer: one component each.
+        preprocessors, augmenters, mixers, metrics, observers: lists of components.
         settings: further keys as on the command line: ``{"training.epochs": 3}``.
         seed: of everything random.
         size: edge of the input in pixels.
@@ -56,9 +56,12 @@ class Pipeline:
     architecture: Any = None
     reader: Any = None
     loss: Any = None
+    optimizer: Any = None
+    schedule: Any = None
     explainer: Any = None
     preprocessors: Sequence[Any] | None = None
     augmenters: Sequence[Any] | None = None
+    mixers: Sequence[Any] | None = None
     metrics: Sequence[Any] | None = None
     observers: Sequence[Any] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -156,9 +159,12 @@ class Pipeline:
             "architecture": self.architecture,
             "reader": self.reader,
             "loss": self.loss,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
             "explainer": self.explainer,
             "preprocessor": self.preprocessors,
             "augmenter": self.augmenters,
+            "mixer": self.mixers,
             "metric": self.metrics,
             "observer": self.observers,
         }

@@ -47,6 +47,7 @@ from medplug.runs.explaining.maps import Method
 from medplug.runs.explaining.testpart import explain_rows, explain_split
 from medplug.runs.manifest import now, open_manifest
 from medplug.runs.model import ModelCard, save_model
+from medplug.runs.planning import DataFacts, NetworkFacts, device_name, plan_json, plan_lines
 from medplug.runs.prepared import Prepared
 from medplug.runs.reporting import write_report
 from medplug.runs.resume import as_planned
@@ -54,7 +55,8 @@ from medplug.runs.telling import say_data, say_results
 from medplug.seeds import child_seed
 from medplug.train.checkpoint import Checkpoints
 from medplug.train.loop import FitResult, Trainer
-from medplug.train.plan import plan_epochs
+from medplug.train.measuring import look_around
+from medplug.train.plan import make_plan
 from medplug.values import Predictions, Skipped
 from medplug.version import STARTED
 
@@ -94,7 +96,11 @@ def run_pipeline(
     manifest["split_hash"] = prepared.split_hash
     run = _Run(config, prepared, made, network, folder, reporter, Events(made["observer"]), manifest, resume)
     try:
-        run.finish(run.train())
+        result = run.train()
+        if result.tested_epoch:
+            run.finish(result)
+        if result.stopped:
+            raise KeyboardInterrupt
     except BaseException as error:
         run.events.emit("run_failed", run=run.info, error=f"{type(error).__name__}: {error}")
         raise
@@ -112,6 +118,17 @@ def prepare(config: Config, data: Any, architecture: Any, registry: Registry, re
     made = config.make_all("preprocessor", registry, source.index.task)
     config, preprocessors = _preprocessors(config, made, architecture)
     return _prepare_pixels(config, source, preprocessors, reporter)
+
+
+def ready_to_train(config: Config, data: Any, registry: Registry, reporter: Reporter) -> Trainer:
+    """From DATA to a trainer, without a run: nothing is written but the cache."""
+    config.check_components(registry)
+    source = read_source(data, config, registry)
+    made = _make_components(config, source, registry)
+    config, preprocessors = _preprocessors(config, made["preprocessor"], made["architecture"][0][1])
+    network = _build(config, source, made, preprocessors, reporter)
+    prepared = _prepare_pixels(config, source, preprocessors, reporter)
+    return _Run(config, prepared, made, network, Path(), reporter, Events([]), {}, False)._trainer()
 
 
 def _prepare_pixels(config: Config, source: Source, preprocessors: Preprocessors, reporter: Reporter) -> Prepared:
@@ -157,15 +174,33 @@ def _preprocessors(config: Config, made: Sequence[tuple[str, Any]], architecture
 
 def _make_components(config: Config, source: Source, registry: Registry) -> Made:
     task = source.index.task
-    kinds = ("preprocessor", "augmenter", "architecture", "loss", "metric", "explainer", "observer")
+    kinds = (
+        "preprocessor",
+        "augmenter",
+        "mixer",
+        "architecture",
+        "loss",
+        "optimizer",
+        "schedule",
+        "metric",
+        "explainer",
+        "observer",
+    )
     made: Made = {kind: config.make_all(kind, registry, task) for kind in kinds}
-    for kind in ("architecture", "loss", "explainer"):
+    for kind in ("architecture", "loss", "optimizer", "schedule", "explainer"):
         made[kind] = [config.make(kind, registry, task)]
     name, loss = made["loss"][0]
     if task not in loss.tasks:
         raise UsageError(f"the loss {name} is for {' and '.join(loss.tasks)} tasks, but this one is {task}")
     made["metric"] = [(name, metric) for name, metric in made["metric"] if task in metric.tasks]
+    _check_monitor(config.training.monitor, made["metric"])
     return {"reader": [(source.name, source.reader)], **made}
+
+
+def _check_monitor(monitor: str, metrics: Sequence[tuple[str, Any]]) -> None:
+    figures = ["loss", *named_metrics(metrics)]
+    if monitor not in figures:
+        raise UsageError(f"training.monitor={monitor}: it can be one of {', '.join(figures)}; metric.use adds figures")
 
 
 def _build(
@@ -208,7 +243,7 @@ class _Run:
         self.config = replace(self.config, task=self.prepared.index.task)
         self.info = RunInfo(str(self.folder), {}, self.config.seed)
         trainer = self._trainer()
-        if trainer.deadline is not None and not planned.exists():
+        if not planned.exists():
             self._plan(trainer)
         tree = replace(self.config, budget=None).to_tree(self.made)
         write_text(planned, to_toml(tree))
@@ -231,33 +266,39 @@ class _Run:
             network=self.network,
             train=train,
             validation=Loader(store, index.targets, split.validation, batch),
+            optimizer=self.made["optimizer"][0][1],
+            schedule=self.made["schedule"][0][1],
             augmenters=tuple(c for _, c in self.made["augmenter"]),
+            mixers=tuple(c for _, c in self.made["mixer"]),
             loss=self.made["loss"][0][1],
             class_counts=train.class_counts(),
             task=index.task,
             settings=self.config.training,
             seed=seed,
             score=self._macros,
+            greater=frozenset(
+                name for name, metric in named_metrics(self.made["metric"]).items() if metric.higher_is_better
+            ),
             reporter=self.reporter,
             events=self.events,
             deadline=None if budget is None else STARTED + 60 * budget,
         )
 
     def _plan(self, trainer: Trainer) -> None:
-        assert trainer.deadline is not None
-        self.reporter.say("measuring a few steps to plan the epochs that fit the budget (the first ones compile)")
-        costs = trainer.costs()
-        left = trainer.deadline - time.monotonic()
-        frozen, epochs = plan_epochs(self.config.training, costs, left)
-        self.reporter.say(
-            f"plan: {frozen} frozen epochs of {costs.frozen_epoch:.1f} s and {epochs - frozen} full ones of "
-            f"{costs.full_epoch:.1f} s in the {left / 60:.1f} minutes that are left of {self.config.budget:g}"
-        )
-        self.manifest["budget_minutes"] = self.config.budget
-        self.manifest["plan"] = {k: round(v, 2) for k, v in vars(costs).items()}
-        settings = replace(self.config.training, frozen_epochs=frozen, epochs=epochs)
-        self.config = replace(self.config, training=settings)
-        trainer.settings = settings
+        """Measure a few steps, let the rules decide, tell it all and write it down."""
+        self.reporter.say("plan (measured on a few steps; the first ones compile):")
+        name, architecture = self.made["architecture"][0]
+        plan = make_plan(self.config.training, look_around(trainer, self.config.budget))
+        data = DataFacts.of(self.prepared.index, self.prepared.split)
+        spatial = len(self.prepared.store.images.shape) - 2
+        told = plan, data, NetworkFacts.of(name, architecture, self.network, spatial), device_name()
+        for line in plan_lines(*told):
+            self.reporter.say(line)
+        write_json(self.folder / names.PLAN, plan_json(*told))
+        if self.config.budget is not None:
+            self.manifest["budget_minutes"] = self.config.budget
+        self.config = replace(self.config, training=plan.settings)
+        trainer.follow(plan)
 
     def _macros(self, targets: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
         index = self.prepared.index

@@ -1,6 +1,6 @@
-"""A run in a process of its own, that the test kills: ``python resume_target.py OUT DELAY``.
+"""A run in a process of its own, that the test kills: ``python resume_target.py OUT EPOCH``.
 
-``DELAY`` seconds are slept after each epoch, so that the test can hit a phase or the writing of a checkpoint.
+After that epoch it sleeps, so that the test can hit a phase or the writing of a checkpoint.
 """
 
 import sys
@@ -14,15 +14,16 @@ from medplug.testing.fakes import fake_registry
 class Slow:
     """Sleeps where the test wants to strike."""
 
-    def __init__(self, delay: float) -> None:
-        self.delay = delay
+    def __init__(self, after: int) -> None:
+        self.after = after
 
     def epoch_ended(self, epoch: int) -> None:
         print(f"epoch {epoch}", flush=True)
-        time.sleep(self.delay)
+        if epoch == self.after:
+            time.sleep(5)
 
 
-def run(out: str, delay: float, resume: bool) -> None:
+def run(out: str, after: int, resume: bool) -> None:
     settings = {
         "training.epochs": 6, "training.frozen_epochs": 3, "training.batch_size": 16, "training.learning_rate": 0.01,
         "evaluation.resamples": 50, "split.train": 0.6, "split.validation": 0.2, "architecture.dropout": 0.3,
@@ -32,10 +33,10 @@ def run(out: str, delay: float, resume: bool) -> None:
         settings=settings,
         plugins=fake_registry(),
         reporter=Reporter(quiet=True),
-        observers=[Slow(delay)],
+        observers=[Slow(after)],
     )
     pipeline.fit("memory", out=out, resume=resume)
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], float(sys.argv[2]), resume="--resume" in sys.argv)
+    run(sys.argv[1], int(sys.argv[2]), resume="--resume" in sys.argv)

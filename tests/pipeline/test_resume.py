@@ -21,8 +21,8 @@ RESULTS = (
 )
 
 
-def start(out, delay, *options):
-    command = [sys.executable, str(TARGET), str(out), str(delay), *options]
+def start(out, sleep_after, *options):
+    command = [sys.executable, str(TARGET), str(out), str(sleep_after), *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
 
 
@@ -32,8 +32,8 @@ def finish(out, *options):
     assert process.returncode == 0
 
 
-def kill_after(out, epoch, delay, wait):
-    process = start(out, delay)
+def kill_after(out, epoch, wait):
+    process = start(out, epoch)
     for line in process.stdout:
         if line.strip() == f"epoch {epoch}":
             break
@@ -56,7 +56,7 @@ def uninterrupted(tmp_path_factory):
 @pytest.mark.parametrize(("epoch", "wait"), [(2, 1.0), (5, 1.0), (3, 0.0), (4, 0.02), (4, 0.1)])
 def test_killed_and_resumed_equals_uninterrupted(uninterrupted, tmp_path, epoch, wait):
     out = tmp_path / "run"
-    kill_after(out, epoch, delay=5, wait=wait)
+    kill_after(out, epoch, wait)
     assert not (out / "weights.safetensors").exists()
     finish(out, "--resume")
     for name in RESULTS:

@@ -13,6 +13,7 @@ import pytest
 
 from medplug.errors import ParameterError, UsageError
 from medplug.plugins import Component, component, param
+from medplug.plugins.kinds import KINDS
 from medplug.testing import ConformanceError, check_component
 from medplug.testing.fakes import Recorder, SimpleCrossEntropy, fake_registry
 from medplug.testing.runner import kind_of
@@ -247,9 +248,7 @@ def test_the_fakes_know_nothing_of_installed_plugins() -> None:
     registry = fake_registry()
     assert not registry.problems
     assert {r.distribution for r in registry.components()} == {"fakes"}
-    assert {r.kind for r in registry.components()} == {
-        "reader", "preprocessor", "augmenter", "architecture", "loss", "metric", "explainer", "observer", "recipe"
-    }  # fmt: skip
+    assert {r.kind for r in registry.components()} == set(KINDS)
 
 
 def test_the_fake_metrics_agree_with_scikit_learn() -> None:

@@ -12,16 +12,16 @@ from flax import nnx
 from medplug.config.settings import TrainingSettings
 from medplug.errors import ContractError
 from medplug.model.network import build
-from medplug.testing.fakes import Mirror, SimpleCrossEntropy, TinyNet
+from medplug.testing.fakes import Blend, Mirror, SimpleCrossEntropy, TinyNet
 from medplug.train.state import from_leaves, merge, split_network, to_leaves, write_back
-from medplug.train.step import (
-    Objective,
-    make_optimizer,
-    make_train_step,
-    make_validate_step,
-    micro_batch_size,
-    trainable,
-)
+from medplug.train.step import Objective, make_train_step, make_validate_step, micro_batch_size
+from medplug.train.update import fresh, make_update
+
+
+def adamw(decay=0.0):
+    """A component as a stranger would write it."""
+    matrices = lambda params: jax.tree.map(lambda p: p.ndim > 1, params)  # noqa: E731
+    return lambda: optax.adamw(1.0, weight_decay=decay, mask=matrices)
 
 
 def setup(augmenters=(), dropout=0.0, **settings):
@@ -38,12 +38,12 @@ def batch(rng):
     return images, np.eye(3, dtype=np.float32)[rng.integers(0, 3, 8)]
 
 
-def run(objective, settings, state, batch, frozen, micro=0, steps=1, rate=0.1):
-    optimizer = make_optimizer(settings)
-    state = jax.tree.map(jnp.copy, state)._replace(moments=optimizer.init(trainable(state, frozen)))
-    step = make_train_step(objective, optimizer, frozen=frozen, micro_batch=micro)
+def run(objective, settings, state, batch, frozen, micro=0, steps=1, rate=0.1, decay=0.0):
+    update = make_update(adamw(decay), settings.gradient_clip)
+    state = fresh(state, update, frozen=frozen, averaging=False)
+    step = make_train_step(objective, update, frozen=frozen, micro_batch=micro)
     for number in range(steps):
-        state, loss = step(state, *batch, jax.random.key(number), rate)
+        state, loss = step(state, *batch, jax.random.key(number), rate, 0.0)
     return state, float(loss)
 
 
@@ -72,8 +72,8 @@ def test_phase_two_moves_everything_but_frozen_statistics(batch, batch_norm, mov
 
 def test_one_step_is_the_step_that_optax_takes(batch):
     """An independent loop: nnx.grad over the module, optax.adamw with the rate inside."""
-    network, settings, objective, state = setup(weight_decay=0.1, gradient_clip=0.5)
-    after, loss = run(objective, settings, state, batch, frozen=False, rate=0.01)
+    network, settings, objective, state = setup(gradient_clip=0.5)
+    after, loss = run(objective, settings, state, batch, frozen=False, rate=0.01, decay=0.1)
     module = network.module
     module.eval()
 
@@ -94,30 +94,46 @@ def test_one_step_is_the_step_that_optax_takes(batch):
 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_micro_batches_are_exact_with_frozen_statistics(batch, frozen):
-    _, settings, objective, state = setup()
+    """Also with augmenters and mixers: they see the whole batch, however it is cut."""
+    _, settings, objective, state = setup((Mirror(),))
+    objective = replace(objective, mixers=(Blend(),))
     whole, loss = run(objective, settings, state, batch, frozen, micro=0)
     cut, loss_cut = run(objective, settings, state, batch, frozen, micro=2)
     assert loss_cut == pytest.approx(loss, rel=1e-6)
     assert distance((cut.head, cut.body), (whole.head, whole.body)) < 1e-5
 
 
-def test_micro_batches_are_not_used_where_they_would_change_the_result():
-    batch_statistics = TrainingSettings(batch_norm="batch", micro_batch=8)
-    assert micro_batch_size(batch_statistics, frozen=True, batch=32) == 8
+def test_micro_batches_with_live_statistics_have_statistics_of_their_own(batch):
+    """The statistics move once for each part, as in torch's accumulation; that changes the result, which is wanted here."""
+    _, settings, objective, state = setup(batch_norm="batch")
+    whole, _ = run(objective, settings, state, batch, frozen=False, micro=0)
+    cut, _ = run(objective, settings, state, batch, frozen=False, micro=4)
+    halves = state
+    for half in (slice(0, 4), slice(4, 8)):
+        part, _ = run(objective, settings, halves, [x[half] for x in batch], frozen=False, rate=0.0)
+        halves = halves._replace(stats=part.stats)
+    assert distance(cut.stats, halves.stats) < 1e-5
+    assert distance(cut.stats, whole.stats) > 1e-3
+
+
+def test_batches_are_cut_by_themselves_only_where_the_result_stays():
+    batch_statistics = TrainingSettings(batch_norm="batch")
+    assert micro_batch_size(batch_statistics, frozen=True, batch=32) == 4  # the tests run on a CPU
     assert micro_batch_size(batch_statistics, frozen=False, batch=32) == 0
+    assert micro_batch_size(TrainingSettings(batch_norm="batch", micro_batch=8), frozen=False, batch=32) == 8
     assert micro_batch_size(TrainingSettings(micro_batch=8), frozen=False, batch=30) == 6
     assert micro_batch_size(TrainingSettings(micro_batch=8), frozen=False, batch=31) == 31
-    assert micro_batch_size(TrainingSettings(), frozen=False, batch=32) == 4  # the tests run on a CPU
+    assert micro_batch_size(TrainingSettings(), frozen=False, batch=32) == 4
 
 
 def test_the_key_decides_augmentation_and_dropout(batch):
     _, settings, objective, state = setup((Mirror(),), dropout=0.5)
-    optimizer = make_optimizer(settings)
-    step = make_train_step(objective, optimizer, frozen=False, micro_batch=0)
+    update = make_update(adamw(), settings.gradient_clip)
+    step = make_train_step(objective, update, frozen=False, micro_batch=0)
 
     def loss(key):
-        fresh = jax.tree.map(jnp.copy, state)._replace(moments=optimizer.init(trainable(state, False)))
-        return float(step(fresh, *batch, jax.random.key(key), 0.1)[1])
+        start = fresh(state, update, frozen=False, averaging=False)
+        return float(step(start, *batch, jax.random.key(key), 0.1, 0.0)[1])
 
     assert loss(0) == loss(0)
     assert loss(0) != loss(1)
@@ -145,7 +161,7 @@ def test_rows_of_validation_do_not_meet(batch):
 
 def test_leaves_are_a_round_trip():
     _, settings, _, state = setup(dropout=0.5)
-    state = state._replace(moments=make_optimizer(settings).init(trainable(state, False)))
+    state = fresh(state, make_update(adamw(), settings.gradient_clip), frozen=False, averaging=True)
     again = from_leaves(state, to_leaves(state))
     assert jax.tree.structure(again) == jax.tree.structure(state)
     for a, b in zip(to_leaves(again).values(), to_leaves(state).values(), strict=True):

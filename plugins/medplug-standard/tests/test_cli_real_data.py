@@ -17,7 +17,7 @@ from cli_helpers import Run, rows_of, write_table
 from PIL import Image
 
 FILES = {
-    "config.toml", "manifest.json", "checks.json", "split.csv", "history.csv", "checkpoints", "weights.safetensors",
+    "config.toml", "plan.json", "manifest.json", "checks.json", "split.csv", "history.csv", "checkpoints", "weights.safetensors",
     "model.json", "predictions.csv", "predictions.validation.csv", "metrics.json", "report.html", "explanations",
     "analysis.json", "decision.json", "tables", "figures", "card.md", "checklist.md",
 }  # fmt: skip

@@ -44,9 +44,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "training": {
         "frozen_epochs": 10, "epochs": 500, "batch_size": 32, "micro_batch": None, "last_batch": "keep",
         "shuffle": "batches", "sampling": "uniform", "sampling_column": None, "augment_validation": True,
-        "optimizer": "adam", "epsilon": 1e-7, "weight_decay": 0.0, "gradient_clip": 0.0,
-        "frozen_learning_rate": 1e-4, "learning_rate": 1e-5, "schedule": "constant", "warmup": 0.0,
-        "batch_norm": "batch", "early_stopping": 12, "tested_weights": "last",
+        "gradient_clip": 0.0, "layer_decay": 1.0, "ema": 0.0, "frozen_learning_rate": 1e-4, "learning_rate": 1e-5,
+        "batch_norm": "batch", "early_stopping": 12, "monitor": "loss", "tested_weights": "last",
+        "divergence": "stop", "explosion": 0.0,
         "plateau_patience": 5, "plateau_factor": 0.1, "plateau_min_delta": 1e-4, "plateau_minimum": 1e-7,
     },
     "evaluation": {
@@ -95,7 +95,7 @@ EXPLAINER = {"use": "grad_cam", "score": "probability", "stage": None, "form": "
 def resolved(task: str, **options: Any) -> dict[str, Any]:
     """All of the recipe as a run would write it down, names without their distribution."""
     config = medplug.Pipeline(recipe="paper", **options).config()
-    kinds = ("preprocessor", "augmenter", "loss", "metric", "explainer")
+    kinds = ("preprocessor", "augmenter", "mixer", "loss", "optimizer", "schedule", "metric", "explainer")
     tree = config.to_tree({kind: config.make_all(kind, registry(), task) for kind in kinds})
     for section in tree.values():
         if isinstance(section, dict) and "use" in section:
@@ -114,6 +114,9 @@ def test_the_constants_are_those_of_the_notebooks(task: str) -> None:
     assert tree["augment"] == AUGMENT
     assert tree["metric"] == {"use": METRICS}
     assert tree["loss"] == LOSSES[task]
+    assert tree["optimizer"] == {"use": "adam", "b1": 0.9, "b2": 0.999, "eps": 1e-7, "nesterov": False}
+    assert tree["schedule"] == {"use": "constant"}
+    assert tree["mix"] == {"use": []}
     assert tree["explainer"] == EXPLAINER
 
 

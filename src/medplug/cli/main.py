@@ -11,11 +11,25 @@ import os
 import sys
 from collections.abc import Sequence
 
-from medplug.cli import cache, check, compare, demo, doctor, evaluate, explain, plugins, predict, report, run, split
+from medplug.cli import (
+    cache,
+    check,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    lr_find,
+    plugins,
+    predict,
+    report,
+    run,
+    split,
+)
 from medplug.errors import MedplugError
 from medplug.version import __version__
 
-_COMMANDS = (run, check, split, predict, evaluate, compare, explain, report, demo, doctor, cache, plugins)
+_COMMANDS = (run, check, split, lr_find, predict, evaluate, compare, explain, report, demo, doctor, cache, plugins)
 
 
 def build_parser() -> argparse.ArgumentParser:

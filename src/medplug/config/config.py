@@ -31,7 +31,7 @@ from medplug.plugins.registry import Registry
 
 AUTO = "auto"
 TASKS = ("multiclass", "multilabel")
-_VERBS = {"augmenter": "augment", "preprocessor": "preprocess"}
+_VERBS = {"augmenter": "augment", "mixer": "mix", "preprocessor": "preprocess"}
 SECTION_OF = {name: _VERBS.get(name, name) for name in KINDS if name != "recipe"}
 KIND_OF = {section: kind for kind, section in SECTION_OF.items()}
 _TOP = {"seed": int, "budget": float, "recipe": str, "source": str, "task": str}

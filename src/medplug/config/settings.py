@@ -108,22 +108,26 @@ class TrainingSettings:
     frozen_epochs: int = param("epochs of phase one, in which only the head learns", default=5, ge=0)
     batch_size: int = param("images per step", default=32, ge=1)
     micro_batch: int | None = param(
-        "images at once where a batch can be cut without changing the result; none is 4 on a CPU, else the batch",
+        "images at once, gradients being accumulated over the batch; live batch statistics then see so many. none cuts where "
+        "the result stays the same: to 4 on a CPU",
         default=None,
         ge=1,
     )
-    optimizer: Literal["adam", "adamw"] = param(
-        "adamw decays weights apart from the gradient, not on norms and biases", default="adamw"
-    )
     learning_rate: float = param("peak rate of phase two", default=3e-4, gt=0)
     frozen_learning_rate: float = param("peak rate of phase one", default=1e-3, gt=0)
-    weight_decay: float = param("decay of adamw", default=1e-2, ge=0)
-    epsilon: float = param("Adam's epsilon", default=1e-8, gt=0)
-    gradient_clip: float = param("largest global norm of a gradient; 0 does not clip", default=1.0, ge=0)
-    schedule: Literal["constant", "cosine"] = param(
-        "rate over a phase; cosine falls to zero at the phase's last step", default="cosine"
+    layer_decay: float = param(
+        "factor of phase two's rate from each stage of the network to the one before; 1 is one rate for all",
+        default=1.0,
+        gt=0,
+        le=1,
     )
-    warmup: float = param("share of a phase in which the cosine's rate rises", default=0.1, ge=0, lt=1)
+    gradient_clip: float = param("largest global norm of a gradient; 0 does not clip", default=1.0, ge=0)
+    ema: float = param(
+        "average the weights over this share of a phase's steps (exponentially) and keep the average; 0 does not",
+        default=0.0,
+        ge=0,
+        le=1,
+    )
     batch_norm: Literal["batch", "frozen"] = param(
         "statistics of phase two; in phase one they never move", default="frozen"
     )
@@ -139,7 +143,7 @@ class TrainingSettings:
     last_batch: Literal["drop", "keep"] = param("the incomplete batch at the end of a training epoch", default="drop")
     augment_validation: bool = param("augment the validation images too", default=False)
     early_stopping: int = param(
-        "epochs without a better validation loss before a phase ends; 0 never", default=12, ge=0
+        "epochs without a better monitored figure before a phase ends; 0 never", default=12, ge=0
     )
     plateau_patience: int = param(
         "epochs without a better validation loss before the rate falls; 0 never", default=0, ge=0
@@ -147,8 +151,17 @@ class TrainingSettings:
     plateau_factor: float = param("what the rate is multiplied by on a plateau", default=0.1, gt=0, lt=1)
     plateau_min_delta: float = param("a smaller gain counts as none on a plateau", default=1e-4, ge=0)
     plateau_minimum: float = param("the lowest rate on a plateau", default=1e-7, ge=0)
-    tested_weights: Literal["best", "last"] = param(
-        "weights with the best validation loss, or the last ones", default="best"
+    monitor: str = param(
+        "validation figure that chooses the best epoch and ends phases early: loss, or the name of one of the run's metrics",
+        default="loss",
+    )
+    tested_weights: Literal["best", "last"] = param("weights of the best epoch, or the last ones", default="best")
+    divergence: Literal["stop", "go_back"] = param(
+        "a loss that is no number or explodes ends the run, or goes back to the last good epoch with half the rate",
+        default="stop",
+    )
+    explosion: float = param(
+        "the smoothed loss explodes at so many times that of the first steps; 0 never", default=100.0, ge=0
     )
 
     def __post_init__(self) -> None:

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from medplug.contracts.explainer import Score as Score
     from medplug.contracts.loss import Loss as Loss
     from medplug.contracts.metric import Metric as Metric
+    from medplug.contracts.mixer import Mixer as Mixer
     from medplug.contracts.observer import Observer as Observer
+    from medplug.contracts.optimizer import Optimizer as Optimizer
     from medplug.contracts.preprocessor import Preprocessor as Preprocessor
     from medplug.contracts.reader import Reader as Reader
+    from medplug.contracts.schedule import Schedule as Schedule
     from medplug.downloads import Download as Download
     from medplug.downloads import cache_folder as cache_folder
     from medplug.downloads import progress_bar as progress_bar
@@ -66,6 +69,9 @@ _HOME = {
     "Features": "medplug.contracts.architecture",
     "Preprocessing": "medplug.contracts.architecture",
     "Loss": "medplug.contracts.loss",
+    "Optimizer": "medplug.contracts.optimizer",
+    "Schedule": "medplug.contracts.schedule",
+    "Mixer": "medplug.contracts.mixer",
     "Metric": "medplug.contracts.metric",
     "Explainer": "medplug.contracts.explainer",
     "NetworkView": "medplug.contracts.explainer",

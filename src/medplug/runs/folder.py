@@ -17,6 +17,7 @@ from medplug.files import atomic
 from medplug.values import Index, Split
 
 CONFIG, MANIFEST, CHECKS, SPLIT = "config.toml", "manifest.json", "checks.json", "split.csv"
+PLAN, RATES = "plan.json", "lr_find.json"
 HISTORY, METRICS, REPORT, MODEL = "history.csv", "metrics.json", "report.html", "model.json"
 WEIGHTS, CHECKPOINTS, EXPLANATIONS = "weights.safetensors", "checkpoints", "explanations"
 ANALYSIS, DECISION, REFERENCE = "analysis.json", "decision.json", "novelty.safetensors"

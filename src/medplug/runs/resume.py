@@ -14,6 +14,7 @@ from medplug.params import parameters
 from medplug.plugins.records import canonical
 from medplug.plugins.registry import Registry
 from medplug.runs.folder import CONFIG, SPLIT, read_split
+from medplug.train.plan import PLANNED
 from medplug.values import Index, Split
 
 # Settings and kinds that only matter after training: a run may be finished with others.
@@ -53,7 +54,7 @@ def stored_recipe(out: str | None, options: Any, settings: dict[str, str], regis
 
 
 def as_planned(folder: Path, config: Config, index: Index, split: Split) -> Config:
-    """The configuration with the epochs that the run had planned.
+    """The configuration with what the run had planned.
 
     Raises:
         RunError: the split is another one, so that training images would be tested, or training has other settings.
@@ -66,8 +67,7 @@ def as_planned(folder: Path, config: Config, index: Index, split: Split) -> Conf
         raise RunError(f"{folder} was started on another split (seed, groups or given parts have changed); start anew")
     path = folder / CONFIG
     planned = Config.from_layers(parse_recipe(path.read_text("utf-8"), str(path))).training
-    epochs = {"epochs": planned.epochs, "frozen_epochs": planned.frozen_epochs}
-    if replace(config.training, **epochs) != planned:
+    if replace(config.training, **{key: getattr(planned, key) for key in PLANNED}) != planned:
         raise RunError(f"{folder} was started with other training settings, see {path}; start anew in another folder")
     return replace(config, training=planned)
 

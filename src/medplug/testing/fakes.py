@@ -12,10 +12,11 @@ from flax import nnx
 from medplug.plugins import Component, NetworkView, Preprocessing, component, param
 from medplug.plugins.registry import Registry
 from medplug.testing.fake_data import Fit, Memory, Mirror, Recorder, Shift
+from medplug.testing.fake_training import Blend, Level, PlainSgd, SimpleAdam
 
 __all__ = [
-    "Fit", "InputGradient", "Memory", "Mirror", "Recorder", "Shift", "SimpleAccuracy", "SimpleAuc", "SimpleBinaryCrossEntropy",
-    "SimpleCrossEntropy", "TinyNet", "TinyNetwork", "fake_registry",
+    "Blend", "Fit", "InputGradient", "Level", "Memory", "Mirror", "PlainSgd", "Recorder", "Shift", "SimpleAccuracy", "SimpleAdam",
+    "SimpleAuc", "SimpleBinaryCrossEntropy", "SimpleCrossEntropy", "TinyNet", "TinyNetwork", "fake_registry",
 ]  # fmt: skip
 
 
@@ -207,6 +208,10 @@ _RECORDS = (
     ("architecture", "tiny_net", TinyNet),
     ("loss", "simple_cross_entropy", SimpleCrossEntropy),
     ("loss", "simple_binary_cross_entropy", SimpleBinaryCrossEntropy),
+    ("optimizer", "plain_sgd", PlainSgd),
+    ("optimizer", "simple_adam", SimpleAdam),
+    ("schedule", "level", Level),
+    ("mixer", "blend", Blend),
     ("metric", "simple_accuracy", SimpleAccuracy),
     ("metric", "simple_auc", SimpleAuc),
     ("explainer", "input_gradient", InputGradient),

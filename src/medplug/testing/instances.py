@@ -10,7 +10,14 @@ from medplug.errors import ParameterError
 from medplug.params import Parameter, build, is_component, parameters, schema
 from medplug.testing.checks import Case
 
-DRAWN_KINDS = ("loss", "augmenter", "metric")  # cheap enough, and their parameters enter the arithmetic
+DRAWN_KINDS = (
+    "loss",
+    "augmenter",
+    "metric",
+    "optimizer",
+    "schedule",
+    "mixer",
+)  # cheap enough, and their parameters enter the arithmetic
 _OPEN_END = 100.0  # how far numbers are drawn on a side without a bound
 
 

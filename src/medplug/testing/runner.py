@@ -14,7 +14,7 @@ from medplug.testing.checks import Case, Check, ConformanceError, Report, run_ch
 from medplug.testing.common import COMMON
 from medplug.testing.instances import cases_of
 
-_CALLED = {"loss": "logits", "metric": "probabilities", "augmenter": "images"}
+_CALLED = {"loss": "logits", "metric": "probabilities", "augmenter": "images", "schedule": "steps"}
 
 
 def check_component(
@@ -32,7 +32,7 @@ def check_component(
             or a record as plugins yield it.
         kind: what it is; found from the record, from a class attribute ``kind`` or from its methods where left out.
         expect_fail: checks that are known to fail, with the reason; one that does not fail is an error.
-        draw: how many instances with drawn parameters are tested of a loss, augmenter or metric.
+        draw: how many instances with drawn parameters are tested of a loss, metric, augmenter, mixer, optimizer or schedule.
         **fixtures: what a kind needs. Readers: ``source``, a data source or a function from an empty folder to one,
             and ``named_only=True`` where ``can_read`` is always 0. Architectures: ``input_shape`` ``(*S, C)``.
             Recipes: ``registry``, where names are looked up, by default all that is installed.
@@ -89,6 +89,10 @@ def kind_of(obj: Any) -> str:
         return "preprocessor"
     if "network" in names:
         return "explainer"
+    if {"images", "targets"} <= set(names):
+        return "mixer"
+    if names == ("self",):
+        return "optimizer"
     found = [kind for kind, word in _CALLED.items() if word in names]
     if len(found) == 1:
         return found[0]

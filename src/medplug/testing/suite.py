@@ -32,7 +32,8 @@ def plugin_tests(
             instances is a failure.
         fixtures: what single components need, by ``kind/name``: ``{"reader/mine": {"source": make_source}}``;
             :func:`medplug.testing.check_component` lists them.
-        draw: how many instances with drawn parameters are tested of each loss, augmenter and metric.
+        draw: how many instances with drawn parameters are tested of each loss, metric, augmenter, mixer, optimizer and
+            schedule.
         kinds: only components of these kinds are tested, as in ``("loss", "metric")``; None tests all.
     """
     import pytest

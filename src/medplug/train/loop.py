@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,28 +11,28 @@ import jax.numpy as jnp
 import numpy as np
 
 from medplug.config.settings import TrainingSettings
-from medplug.data.batches import Loader, Waiting
+from medplug.data.batches import Loader
 from medplug.errors import TrainingError
 from medplug.model.network import BuiltNetwork
 from medplug.plugins.events import Events
 from medplug.progress import Reporter
 from medplug.seeds import child_seed
 from medplug.train.checkpoint import Checkpoints, Progress
-from medplug.train.plan import Costs, measure
-from medplug.train.schedule import learning_rate, stops_early
+from medplug.train.clock import Clock
+from medplug.train.epoch import Epoch, Running, StoppedError
+from medplug.train.guard import DivergedError
+from medplug.train.interrupt import Interruption
+from medplug.train.measuring import Trial
+from medplug.train.memory import is_out_of_memory, smaller_micro_batch, told_smaller
+from medplug.train.pace import Pace
+from medplug.train.phases import PHASES, Phase, shares, worth
+from medplug.train.plan import Plan
+from medplug.train.plateau import stops_early
 from medplug.train.state import TrainState, split_network, write_back
-from medplug.train.step import (
-    Objective,
-    make_optimizer,
-    make_train_step,
-    make_validate_step,
-    micro_batch_size,
-    sequence_key,
-    trainable,
-)
+from medplug.train.step import Objective, make_train_step, make_validate_step, micro_batch_size
+from medplug.train.update import Update, evaluated, fresh, layer_scales, make_update
 
-_TRAIN, _VALIDATE = 0, 1  # streams of random numbers
-PHASES = ("frozen", "full")
+_RETURNS = 5  # so often training goes back to an earlier state before it gives up
 
 
 @dataclass(frozen=True)
@@ -43,13 +41,15 @@ class FitResult:
 
     Attributes:
         history: one row per epoch: phase, losses, rate, metrics, seconds, images per second, share of waiting.
-        best_epoch: the epoch with the lowest validation loss.
-        tested_epoch: the epoch whose weights the network now holds.
+        best_epoch: the best epoch, by the figure that the settings name.
+        tested_epoch: the epoch whose weights the network now holds; 0 where none was finished.
+        stopped: whether somebody stopped training before its end.
     """
 
     history: list[dict[str, Any]]
     best_epoch: int
     tested_epoch: int
+    stopped: bool = False
 
 
 @dataclass
@@ -59,19 +59,27 @@ class Trainer:
     Attributes:
         network: is changed in place.
         train, validation: the loaders.
-        augmenters, loss: components.
+        optimizer, schedule, loss: components.
+        augmenters, mixers: components, in order.
         class_counts: ``[K, 2]`` of the training split.
         task: multiclass or multilabel.
         settings: both phases.
         seed: decides augmentation, dropout and the order of samples.
         score: (targets, probabilities) of the validation split to figures by name, for the history.
+        greater: names of the figures of which more is better.
         deadline: monotonic time at which training must have ended; None for no limit.
+        step_seconds, validation_seconds: measured before, where there is a deadline: of a step, by phase, and of the
+            validation split.
+        plan: what was planned, if anything was.
     """
 
     network: BuiltNetwork
     train: Loader
     validation: Loader
+    optimizer: Any
+    schedule: Any
     augmenters: tuple[Any, ...]
+    mixers: tuple[Any, ...]
     loss: Any
     class_counts: np.ndarray
     task: str
@@ -79,181 +87,220 @@ class Trainer:
     seed: int
     score: Callable[[np.ndarray, np.ndarray], dict[str, float]]
     reporter: Reporter
+    greater: frozenset[str] = frozenset()
     events: Events = field(default_factory=Events)
     run: Any = None
     deadline: float | None = None
+    step_seconds: dict[str, float] = field(default_factory=dict)
+    validation_seconds: float = 0.0
+    plan: Plan | None = None
 
     def __post_init__(self) -> None:
         modes, self._start = split_network(self.network, self.settings.batch_norm)
         counts = jnp.asarray(self.class_counts, jnp.float32)
-        objective = Objective(modes, self.network.prepare, self.augmenters, self.loss, counts, self.task)
-        self._optimizer = make_optimizer(self.settings)
-        self._steps = {
-            phase: make_train_step(
-                objective,
-                self._optimizer,
-                frozen=phase == "frozen",
-                micro_batch=micro_batch_size(self.settings, phase == "frozen", self.train.batch_size),
-            )
-            for phase in PHASES
+        self._objective = Objective(
+            modes, self.network.prepare, self.augmenters, self.loss, counts, self.task, self.mixers
+        )
+        self._updates = {phase: self._update(phase) for phase in PHASES}
+        self._micro = {
+            phase: micro_batch_size(self.settings, phase == "frozen", self.train.batch_size) for phase in PHASES
         }
-        self._validate = make_validate_step(objective, self.settings.augment_validation)
+        self._steps: dict[tuple[str, int], Callable[..., Any]] = {}
+        self._validate = make_validate_step(self._objective, self.settings.augment_validation)
         self._key = jax.random.key(child_seed(self.seed, "training"))
+
+    def _update(self, phase: str) -> Update:
+        decay = self.settings.layer_decay
+        scales = None
+        if phase == "full" and decay != 1:
+            scales = layer_scales(self._start, self.network.module.stages, decay)
+        return make_update(self.optimizer, self.settings.gradient_clip, scales)
+
+    def _step(self, phase: str, micro: int) -> Callable[..., Any]:
+        """The compiled step of a phase."""
+        if (phase, micro) not in self._steps:
+            self._steps[phase, micro] = make_train_step(
+                self._objective, self._updates[phase], frozen=phase == "frozen", micro_batch=micro
+            )
+        return self._steps[phase, micro]
+
+    def _fresh(self, state: TrainState, phase: str) -> TrainState:
+        return fresh(state, self._updates[phase], frozen=phase == "frozen", averaging=self.settings.ema > 0)
 
     # ------------------------------------------------------------ measuring
 
-    def costs(self) -> Costs:
-        """Seconds per epoch, from a few steps on copies of the variables."""
-        batch = self.train.first()
-        key, rate = self._key, jnp.zeros(())
-
-        def one_step(phase: str) -> Callable[[], Any]:
-            state = self._fresh(self._start, phase)
-            return lambda: self._steps[phase](jax.tree.map(jnp.copy, state), batch.images, batch.targets, key, rate)[1]
-
-        seconds = {p: measure(one_step(p)) for p in PHASES if p == "full" or self.settings.frozen_epochs}
-        first = next(self.validation.once())
-        validating = len(self.validation) * measure(
-            lambda: self._validate(self._start, first.images, first.targets, key)[0]
+    def trial(self, phase: str, micro_batch: int | None = None) -> Trial:
+        """The compiled step of a phase, with arguments on which it may be tried: nothing of the run changes."""
+        micro = self._micro[phase] if micro_batch is None else micro_batch
+        batch, nothing = self.train.first(), jnp.zeros(())
+        return Trial(
+            self._step(phase, micro),
+            lambda: (self._fresh(self._start, phase), batch.images, batch.targets, self._key, nothing, nothing),
         )
-        steps = self.train.steps(self.settings.last_batch)
-        return Costs(seconds.get("frozen", 0.0) * steps + validating, seconds["full"] * steps + validating)
+
+    def validation_trial(self) -> Trial:
+        """The same of a batch of the validation split."""
+        batch = next(self.validation.once())
+        return Trial(self._validate, lambda: (self._start, batch.images, batch.targets, self._key))
+
+    def follow(self, plan: Plan) -> None:
+        """Train as planned: with its settings, and with what it measured of steps."""
+        self.settings, self.plan = plan.settings, plan
+        batch = self.train.batch_size
+        self._micro = {p: micro_batch_size(plan.settings, p == "frozen", batch) or batch for p in PHASES}
+        self.step_seconds = {phase: cost.seconds for phase, cost in plan.situation.steps.items()}
+        self.validation_seconds = plan.situation.validation
 
     # ------------------------------------------------------------ training
 
     def fit(self, checkpoints: Checkpoints, resume: bool = False) -> FitResult:
         """Train both phases and leave the tested weights in the network."""
-        progress, state, best = Progress(), self._start, self._start
-        found = checkpoints.latest() if resume else None
-        if found is not None:
-            template = self._fresh(self._start, found.phase)
-            progress = found
-            state, best = checkpoints.restore(found.epoch, template)
-            self.reporter.say(f"resuming after epoch {found.epoch}")
+        running = Running(Progress(), self._start, self._start)
+        if resume and checkpoints.latest() is not None:
+            running = self._saved(checkpoints)
+            self.reporter.say(f"resuming after epoch {running.progress.epoch}{_steps_more(running.progress)}")
         try:
-            for phase in PHASES:
-                state, best = self._phase(phase, state, best, progress, checkpoints)
+            with Interruption(self.reporter) as interruption:
+                for name in PHASES:
+                    self._phase(name, running, checkpoints, interruption)
         finally:
             checkpoints.close()
+        progress = running.progress
         tested = progress.best_epoch if self.settings.tested_weights == "best" else progress.epoch
-        write_back(self.network, best if tested == progress.best_epoch else state)
-        return FitResult(progress.history, progress.best_epoch, tested)
+        write_back(self.network, running.best if tested == progress.best_epoch else evaluated(running.state))
+        return FitResult(progress.history, progress.best_epoch, tested, interruption.asked)
 
-    def _phase(
-        self, phase: str, state: TrainState, best: TrainState, progress: Progress, checkpoints: Checkpoints
-    ) -> tuple[TrainState, TrainState]:
+    def _phase(self, name: str, running: Running, checkpoints: Checkpoints, interruption: Interruption) -> None:
+        progress = running.progress
+        if name == "frozen" and progress.saves and progress.phase == "full":
+            return
+        phase = self._planned(name, progress)
+        progress.courses.setdefault(name, phase.course())
+        clock = self._clock(phase)
+        while not interruption.asked and not self._ended(phase, running):
+            if not (progress.saves and progress.phase == name):
+                running.state = self._fresh(running.state, name)
+            try:
+                row = self._epoch(phase, running, interruption, clock)
+            except StoppedError:
+                progress.phase = name
+                checkpoints.save(running.state, running.best, progress)
+                return
+            except Exception as error:
+                running.take(self._after(error, phase, running, checkpoints))
+                progress = running.progress
+                progress.courses.setdefault(name, phase.course())
+                continue
+            self._finished(phase, row, running, checkpoints)
+
+    def _planned(self, name: str, progress: Progress) -> Phase:
+        """The epochs of a phase: those after the ones of the phase before it."""
         last = self.settings.epochs
-        if phase == "frozen":
+        if name == "frozen":
             last = min(last, self.settings.frozen_epochs)
-        rows = [r for r in progress.history if r["phase"] == phase]
-        started = bool(rows)
-        if phase == "frozen" and progress.phase == "full":
-            return state, best
-        while not stops_early([r["validation_loss"] for r in rows], self.settings.early_stopping):
-            epoch = progress.epoch + 1
-            if epoch > last or self._out_of_time(rows, epoch, last):
-                break
-            if not started:
-                state, started = self._fresh(state, phase), True
-            state, row = self._epoch(phase, epoch, last, state, rows)
-            rows.append(row)
-            progress.history.append(row)
-            progress.epoch, progress.phase = epoch, phase
-            losses = [r["validation_loss"] for r in progress.history]
-            if row["validation_loss"] <= min(losses):
-                progress.best_epoch, best = epoch, jax.tree.map(jnp.copy, state._replace(moments=None))
-            checkpoints.save(state, best, progress)
-            figures = {k: v for k, v in row.items() if isinstance(v, float)}
-            self.events.emit("epoch_ended", run=self.run, epoch=epoch, metrics=figures)
-            self.events.emit("checkpoint_saved", run=self.run, epoch=epoch, path=str(checkpoints.folder / str(epoch)))
-        return state, best
+        before = [r for r in progress.history if r["phase"] != name]
+        peak = self.settings.frozen_learning_rate if name == "frozen" else self.settings.learning_rate
+        return Phase(name, len(before) + 1, last, self.train.steps(self.settings.last_batch), peak)
 
-    def _fresh(self, state: TrainState, phase: str) -> TrainState:
-        state = jax.tree.map(jnp.copy, state._replace(moments=None))
-        return state._replace(moments=self._optimizer.init(trainable(state, phase == "frozen")))
+    def _ended(self, phase: Phase, running: Running) -> bool:
+        progress = running.progress
+        if phase.step(progress.epoch + 1) >= progress.courses[phase.name].total:
+            return True
+        return stops_early([self._worth(row) for row in running.rows(phase.name)], self.settings.early_stopping)
 
-    def _epoch(
-        self, phase: str, epoch: int, last: int, state: TrainState, rows: list[dict[str, Any]]
-    ) -> tuple[TrainState, dict[str, Any]]:
-        began, waiting = time.perf_counter(), Waiting()
-        steps = self.train.steps(self.settings.last_batch)
-        first_epoch = epoch - len(rows)
-        planned = steps * (last - first_epoch + 1)
-        peak = self.settings.frozen_learning_rate if phase == "frozen" else self.settings.learning_rate
-        past = [r["validation_loss"] for r in rows]
-        losses, sizes, rate = [], [], peak
-        batches = self.train.epoch(epoch, shuffle=self.settings.shuffle, last_batch=self.settings.last_batch)
-        title = f"{phase} epoch {epoch}/{last}"
-        with self.reporter.task(title, steps, "steps") as task:
-            for step, batch in enumerate(waiting.watch(batches)):
-                rate = learning_rate(self.settings, peak, len(rows) * steps + step, planned, past)
-                key = sequence_key(self._key, (_TRAIN, epoch, step))
-                state, loss = self._steps[phase](state, batch.images, batch.targets, key, jnp.float32(rate))
-                losses.append(loss)
-                sizes.append(len(batch.mask))
-                if len(losses) > 1:  # the one before: waiting for the newest would idle the device
-                    task.advance(note=f"loss {float(losses[-2]):.4f}")
-        values = np.array([float(v) for v in losses])
-        if not np.isfinite(values).all():
-            step = int(np.argmin(np.isfinite(values)))
+    def _clock(self, phase: Phase) -> Clock | None:
+        """What keeps a phase inside the budget; phase two then needs what was planned for it."""
+        if self.deadline is None or phase.name not in self.step_seconds:  # a phase without epochs is not measured
+            return None
+        later = 0.0
+        if phase.frozen:
+            epochs = self.settings.epochs - phase.last
+            later = epochs * (phase.steps * self.step_seconds.get("full", 0.0) + self.validation_seconds)
+        pace = Pace(self.step_seconds[phase.name])
+        return Clock(self.deadline, pace, phase.steps, self.validation_seconds, later, self.reporter)
+
+    def _epoch(self, phase: Phase, running: Running, interruption: Interruption, clock: Clock | None) -> dict[str, Any]:
+        progress = running.progress
+        part = shares(self.schedule, progress.courses[phase.name].planned)
+        epoch = Epoch(
+            phase, running, part, self._step(phase.name, self._micro[phase.name]), self._validate, self._key, self.settings, self.train,
+            self.validation, self.score, self.reporter, interruption, clock, self.plan,
+        )  # fmt: skip
+        return epoch.run()
+
+    def _finished(self, phase: Phase, row: dict[str, Any], running: Running, checkpoints: Checkpoints) -> None:
+        """Write an epoch down, keep its weights if they are the best, save, tell."""
+        progress = running.progress
+        progress.history.append(row)
+        progress.epoch, progress.phase, progress.unfinished = row["epoch"], phase.name, None
+        if self._worth(row) <= min(self._worth(r) for r in progress.history):
+            progress.best_epoch = progress.epoch
+            running.best = jax.tree.map(jnp.copy, evaluated(running.state))
+        place = checkpoints.save(running.state, running.best, progress)
+        figures = {k: v for k, v in row.items() if isinstance(v, float)}
+        self.events.emit("epoch_ended", run=self.run, epoch=progress.epoch, metrics=figures)
+        self.events.emit("checkpoint_saved", run=self.run, epoch=progress.epoch, path=str(place))
+
+    def _worth(self, row: dict[str, Any]) -> float:
+        return worth(row, self.settings.monitor, self.settings.monitor in self.greater)
+
+    # ------------------------------------------------------------ when something went wrong
+
+    def _saved(self, checkpoints: Checkpoints) -> Running:
+        """The newest checkpoint; where there is none, the beginning."""
+        found = checkpoints.latest()
+        if found is None:
+            return Running(Progress(), self._start, self._start)
+        self._micro |= found.micro_batch
+        return Running(found, *checkpoints.restore(found.saves, self._fresh(self._start, found.phase)))
+
+    def _after(self, error: Exception, phase: Phase, running: Running, checkpoints: Checkpoints) -> Running:
+        """Where training goes on after a failed epoch: the newest checkpoint, with a smaller rate or micro-batch.
+
+        Raises:
+            TrainingError: the loss has diverged, and the settings do not want another try, or there were enough.
+        """
+        saved = None
+        if isinstance(error, DivergedError):
+            self._give_up_or_warn(str(error), phase, running.progress)
+            saved = self._saved(checkpoints)
+            saved.progress.rate_factor = running.progress.rate_factor / 2
+            saved.progress.returns = running.progress.returns + 1
+        elif is_out_of_memory(error):
+            smaller = self._smaller(phase.name, error)
+            saved = self._saved(checkpoints)
+            saved.progress.micro_batch[phase.name] = self._micro[phase.name] = smaller
+        if saved is None:
+            raise error
+        return saved
+
+    def _give_up_or_warn(self, reason: str, phase: Phase, progress: Progress) -> None:
+        rate = phase.peak * progress.rate_factor
+        key = "training.frozen_learning_rate" if phase.frozen else "training.learning_rate"
+        if self.settings.divergence == "stop":
             raise TrainingError(
-                f"the loss was {values[step]} at step {step + 1} of epoch {epoch} ({phase} phase, rate {rate:g}); "
-                "lower training.learning_rate, or look at the images and labels"
+                f"{reason} ({phase.name} phase, peak rate {rate:g}); lower {key}, set training.divergence=go_back, or look "
+                "at the images and labels"
             )
-        trained = time.perf_counter() - began
-        validation_loss, figures = self._validation(state, epoch)
-        row = {
-            "epoch": epoch,
-            "phase": phase,
-            "loss": float(np.average(values, weights=sizes)),
-            "validation_loss": validation_loss,
-            **{f"validation_{name}": value for name, value in figures.items()},
-            "learning_rate": rate,
-            "seconds": round(time.perf_counter() - began, 3),
-            "images_per_second": round(sum(sizes) / trained, 2),
-            "input_wait": round(waiting.seconds / trained, 4),
-        }
-        self.reporter.say(_line(row, last))
-        return state, row
+        if progress.returns >= _RETURNS:
+            raise TrainingError(
+                f"{reason} ({phase.name} phase), also after the rate was halved {_RETURNS} times; look at the images and "
+                f"labels, and lower {key} much"
+            )
+        self.reporter.warn(f"{reason}; going back to epoch {progress.epoch} with half the rate (peak {rate / 2:g})")
 
-    def _validation(self, state: TrainState, epoch: int) -> tuple[float, dict[str, float]]:
-        losses, parts = [], []
-        for step, batch in enumerate(self.validation.once()):
-            key = sequence_key(self._key, (_VALIDATE, epoch, step))
-            values, probabilities = self._validate(state, batch.images, batch.targets, key)
-            real = batch.mask > 0
-            losses.append(np.asarray(values)[real])
-            parts.append(np.asarray(probabilities, np.float64)[real])
-        loss = float(np.concatenate(losses).mean())
-        if not math.isfinite(loss):
-            raise TrainingError(f"the validation loss of epoch {epoch} is {loss}; lower training.learning_rate")
-        targets = self.validation.targets[self.validation.rows]
-        return loss, self.score(targets, np.concatenate(parts))
-
-    def _out_of_time(self, rows: list[dict[str, Any]], epoch: int, last: int) -> bool:
-        if self.deadline is None or epoch == 1:
-            return False
-        if time.monotonic() + min((r["seconds"] for r in rows), default=0.0) <= self.deadline:
-            return False
-        self.reporter.warn(
-            f"the machine is slower than measured: the budget ends training before epoch {epoch} of {last}"
-        )
-        return True
+    def _smaller(self, phase: str, error: Exception) -> int:
+        batch = self.train.batch_size
+        now = self._micro[phase] or batch
+        smaller = smaller_micro_batch(batch, now)
+        if smaller is None:
+            raise TrainingError(
+                f"the memory does not suffice for one image at a time ({error}); give a smaller --size or architecture"
+            ) from error
+        live = phase == "full" and self.settings.batch_norm == "batch"
+        self.reporter.warn(told_smaller(batch, now, smaller, live))
+        return smaller
 
 
-def _line(row: dict[str, Any], last: int) -> str:
-    figures = [
-        f"{k.removeprefix('validation_')} {v:.3f}"
-        for k, v in row.items()
-        if k.startswith("validation_") and k != "validation_loss"
-    ]
-    left = max(0, last - row["epoch"]) * row["seconds"]
-    return (
-        f"{row['phase']:>6} {row['epoch']:>3}/{last}  loss {row['loss']:.4f}  validation {row['validation_loss']:.4f}  "
-        f"{'  '.join(figures)}  {row['images_per_second']:.0f} images/s  waiting {100 * row['input_wait']:.0f} %  {_clock(left)} left in this phase"
-    )
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes}:{seconds:02d}"
+def _steps_more(progress: Progress) -> str:
+    return "" if progress.unfinished is None else f" and {progress.unfinished.step} steps of the next one"

@@ -1,4 +1,4 @@
-"""What training carries along: the network's variables in four parts, and the optimizer's moments."""
+"""What training carries along: the network's variables in four parts, the optimizer's moments, and an average."""
 
 from __future__ import annotations
 
@@ -12,6 +12,19 @@ from medplug.errors import RunError
 from medplug.model.network import BuiltNetwork, like, to_numpy
 
 
+class Average(NamedTuple):
+    """An exponential moving average of the parameters that a phase trains.
+
+    Attributes:
+        count: int32, the steps that are in it.
+        head, body: as in :class:`TrainState`; ``body`` is None while only the head is trained.
+    """
+
+    count: Any
+    head: Any
+    body: Any
+
+
 class TrainState(NamedTuple):
     """A pytree.
 
@@ -21,6 +34,7 @@ class TrainState(NamedTuple):
         stats: batch statistics.
         rest: every other variable, such as the keys of dropout.
         moments: the optimizer's state over the parameters that a phase trains.
+        average: of those parameters over the steps of the phase, or None.
     """
 
     head: Any
@@ -28,6 +42,7 @@ class TrainState(NamedTuple):
     stats: Any
     rest: Any
     moments: Any = None
+    average: Average | None = None
 
 
 class Modes(NamedTuple):
@@ -48,7 +63,7 @@ def split_network(network: BuiltNetwork, batch_norm: str) -> tuple[Modes, TrainS
     is_head = nnx.All(nnx.Param, lambda path, _: bool(path) and str(path[0]) in network.head)
     filters = (is_head, nnx.Param, nnx.BatchStat, ...)
     module.eval()
-    evaluate, *parts = nnx.split(module, *filters)
+    evaluate, head, body, stats, rest = nnx.split(module, *filters)
     for name in network.head:
         getattr(module, name).train()
     module.set_attributes(use_running_average=True, raise_if_not_found=False)  # also of norms in the head
@@ -58,12 +73,22 @@ def split_network(network: BuiltNetwork, batch_norm: str) -> tuple[Modes, TrainS
         module.set_attributes(use_running_average=True, raise_if_not_found=False)
     full = nnx.split(module, *filters)[0]
     module.eval()
-    return Modes(frozen, full, evaluate), jax.tree.map(jnp.copy, TrainState(*parts))
+    return Modes(frozen, full, evaluate), jax.tree.map(jnp.copy, TrainState(head, body, stats, rest))
 
 
 def merge(graph: Any, state: TrainState) -> Any:
     """The module of a mode with these variables, safe under another trace."""
     return nnx.merge(graph, state.head, state.body, state.stats, state.rest, copy=True)
+
+
+def trainable(state: TrainState, frozen: bool) -> Any:
+    """The parameters that a phase trains."""
+    return state.head if frozen else (state.head, state.body)
+
+
+def with_trainable(state: TrainState, params: Any, frozen: bool) -> TrainState:
+    """The state with other values of the parameters that a phase trains."""
+    return state._replace(head=params) if frozen else state._replace(head=params[0], body=params[1])
 
 
 def write_back(network: BuiltNetwork, state: TrainState) -> None:

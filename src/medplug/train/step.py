@@ -1,4 +1,4 @@
-"""The compiled steps: augment, loss, gradient, update; and the same without the update for validation."""
+"""The compiled steps: augment, mix, loss, gradient, update; and the same without all but the loss for validation."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import nnx
 
 from medplug.config.settings import TrainingSettings
 from medplug.errors import ContractError
 from medplug.model.apply import cache_friendly_batch, divisor, in_parts, probabilities
-from medplug.train.state import Modes, TrainState, merge
+from medplug.train.state import Modes, TrainState, merge, trainable, with_trainable
+from medplug.train.update import Update, move_average
 
-_PREPROCESSING = 2**31 - 1  # a number that no augmenter's place in its list reaches
+_PREPROCESSING, _MIXING = 2**31 - 1, 2**31 - 2  # numbers that no augmenter's place in its list reaches
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Objective:
         loss: meets the contract of losses.
         class_counts: ``[K, 2]`` of the training split.
         task: decides the activation.
+        mixers: applied in order, after the augmenters.
     """
 
     modes: Modes
@@ -38,14 +39,24 @@ class Objective:
     loss: Any
     class_counts: jax.Array
     task: str
+    mixers: tuple[Any, ...] = ()
 
     def augment(self, key: jax.Array, images: jax.Array) -> jax.Array:
         """uint8 images to augmented float32 in [0, 1]."""
         x = images.astype(jnp.float32) / 255
         for number, augmenter in enumerate(self.augmenters):
             before, x = x, augmenter(jax.random.fold_in(key, number), x)
-            _same_form(augmenter, before, x)
+            _same_form("augmenter", augmenter, before, x)
         return jnp.clip(x, 0, 1)
+
+    def mix(self, key: jax.Array, images: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Images in [0, 1] and their targets, blended with others of the batch."""
+        for number, mixer in enumerate(self.mixers):
+            before = images, targets
+            images, targets = mixer(jax.random.fold_in(jax.random.fold_in(key, _MIXING), number), images, targets)
+            for old, new in zip(before, (images, targets), strict=True):
+                _same_form("mixer", mixer, old, new)
+        return images, targets
 
     def losses(
         self, module: Any, images: jax.Array, targets: jax.Array, key: jax.Array | None = None
@@ -62,45 +73,22 @@ class Objective:
         return values, logits
 
 
-def _same_form(augmenter: Any, before: jax.Array, after: jax.Array) -> None:
+def _same_form(kind: str, component: Any, before: jax.Array, after: jax.Array) -> None:
     if after.shape != before.shape or after.dtype != before.dtype:
         raise ContractError(
-            f"the augmenter {type(augmenter).__name__} must keep shape and dtype: "
+            f"the {kind} {type(component).__name__} must keep shape and dtype: "
             f"{before.dtype} {list(before.shape)} became {after.dtype} {list(after.shape)}"
         )
 
 
-def make_optimizer(settings: TrainingSettings) -> optax.GradientTransformation:
-    """Clipping, Adam's moments and decoupled decay (Loshchilov & Hutter 2019); the learning rate is applied by the step."""
-    parts = [optax.clip_by_global_norm(settings.gradient_clip)] if settings.gradient_clip else []
-    parts.append(optax.scale_by_adam(eps=settings.epsilon))
-    if settings.optimizer == "adamw" and settings.weight_decay:
-        parts.append(optax.add_decayed_weights(settings.weight_decay, mask=_decays))
-    return optax.chain(*parts)
-
-
-def _decays(params: Any) -> Any:
-    """Matrices and kernels decay; norms and biases, which have one axis, do not."""
-    return jax.tree.map(lambda p: p.ndim > 1, params)
-
-
-def trainable(state: TrainState, frozen: bool) -> Any:
-    """The parameters that a phase trains."""
-    return state.head if frozen else (state.head, state.body)
-
-
-def with_trainable(state: TrainState, params: Any, frozen: bool) -> TrainState:
-    """The state with other values of the parameters that a phase trains."""
-    return state._replace(head=params) if frozen else state._replace(head=params[0], body=params[1])
-
-
 def make_train_step(
-    objective: Objective, optimizer: optax.GradientTransformation, *, frozen: bool, micro_batch: int
+    objective: Objective, update: Update, *, frozen: bool, micro_batch: int
 ) -> Callable[..., tuple[TrainState, jax.Array]]:
-    """``step(state, images, targets, key, rate) -> (state, mean loss)``; the old state's memory is reused.
+    """``step(state, images, targets, key, rate, decay) -> (state, mean loss)``; the old state's memory is reused.
 
-    With ``micro_batch`` the gradient is accumulated over parts of the batch. That is exact where images of a
-    batch do not meet, that is, with frozen batch statistics, and keeps activations in the processor's cache.
+    With ``micro_batch`` the gradient is accumulated over parts of the batch, which keeps activations in the
+    processor's cache, and memory small. With frozen batch statistics that is exact, for images of a batch do not meet;
+    else each part has its own statistics. ``decay`` is that of the average, where the state has one.
     """
     graph = objective.modes.frozen if frozen else objective.modes.full
 
@@ -108,12 +96,18 @@ def make_train_step(
         params: Any, state: TrainState, images: jax.Array, targets: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, Any]:
         module = merge(graph, with_trainable(state, params, frozen))
-        values, _ = objective.losses(module, objective.augment(key, images), targets, key)
+        values, _ = objective.losses(module, images, targets, key)
         return values.sum(), nnx.split(module, nnx.Param, nnx.BatchStat, ...)[2:]
 
     gradient = jax.value_and_grad(total, has_aux=True)
 
-    def accumulate(
+    def whole(
+        state: TrainState, images: jax.Array, targets: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, Any, TrainState]:
+        (loss, (stats, rest)), grads = gradient(trainable(state, frozen), state, images, targets, key)
+        return loss, grads, state._replace(stats=stats, rest=rest)
+
+    def in_micro_batches(
         state: TrainState, images: jax.Array, targets: jax.Array, key: jax.Array
     ) -> tuple[jax.Array, Any, TrainState]:
         parts = len(images) // micro_batch
@@ -121,28 +115,25 @@ def make_train_step(
         params = trainable(state, frozen)
 
         def body(carry: Any, part: Any) -> tuple[Any, None]:
-            loss, grads, rest = carry
-            (value, (_, rest)), more = gradient(params, state._replace(rest=rest), part[0], part[1], part[2])
-            return (loss + value, jax.tree.map(jnp.add, grads, more), rest), None
+            loss, grads, stats, rest = carry
+            now = state._replace(stats=stats, rest=rest)
+            (value, (stats, rest)), more = gradient(params, now, part[0], part[1], part[2])
+            return (loss + value, jax.tree.map(jnp.add, grads, more), stats, rest), None
 
-        start = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params), state.rest)
-        (loss, grads, rest), _ = jax.lax.scan(body, start, (*cut, jax.random.split(key, parts)))
-        return loss, grads, state._replace(rest=rest)
+        start = (jnp.zeros(()), jax.tree.map(jnp.zeros_like, params), state.stats, state.rest)
+        (loss, grads, stats, rest), _ = jax.lax.scan(body, start, (*cut, jax.random.split(key, parts)))
+        return loss, grads, state._replace(stats=stats, rest=rest)
 
     def step(
-        state: TrainState, images: jax.Array, targets: jax.Array, key: jax.Array, rate: jax.Array
+        state: TrainState, images: jax.Array, targets: jax.Array, key: jax.Array, rate: jax.Array, decay: jax.Array
     ) -> tuple[TrainState, jax.Array]:
         n = len(images)
-        params = trainable(state, frozen)
-        if micro_batch and n > micro_batch and n % micro_batch == 0:
-            loss, grads, state = accumulate(state, images, targets, key)
-        else:
-            (loss, (stats, rest)), grads = gradient(params, state, images, targets, key)
-            state = state._replace(stats=stats, rest=rest)
+        images, targets = objective.mix(key, objective.augment(key, images), targets)
+        cut = micro_batch and n > micro_batch and n % micro_batch == 0
+        loss, grads, state = (in_micro_batches if cut else whole)(state, images, targets, key)
         grads = jax.tree.map(lambda g: g / n, grads)
-        updates, moments = optimizer.update(grads, state.moments, params)
-        params = jax.tree.map(lambda p, u: p - rate * u, params, updates)
-        return with_trainable(state, params, frozen)._replace(moments=moments), loss / n
+        params, moments = update(trainable(state, frozen), grads, state.moments, rate)
+        return move_average(with_trainable(state, params, frozen)._replace(moments=moments), decay), loss / n
 
     return jax.jit(step, donate_argnums=0)
 
@@ -166,8 +157,12 @@ def make_validate_step(objective: Objective, augmented: bool) -> Callable[..., t
 
 
 def micro_batch_size(settings: TrainingSettings, frozen: bool, batch: int) -> int:
-    """How many images go through the network at once; 0 where cutting the batch would change the result."""
-    if not frozen and settings.batch_norm == "batch":
+    """How many images go through the network at once.
+
+    What the settings say; else 0, the whole batch, where parts would have batch statistics of their own, and a few
+    images where they would not.
+    """
+    if settings.micro_batch is None and not frozen and settings.batch_norm == "batch":
         return 0
     return divisor(batch, settings.micro_batch or cache_friendly_batch(batch))
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from medplug.plugins import ParameterError, component, param
 from medplug_standard.augmenters.draws import per_image, require_plane, uniform_or, where_any
 from medplug_standard.augmenters.levels import to_levels
+from medplug_standard.augmenters.resampling import resample
 
 
 def apply_scale(images: jax.Array, factor: jax.Array, place: jax.Array, integer: bool = False) -> jax.Array:
@@ -21,7 +22,7 @@ def apply_scale(images: jax.Array, factor: jax.Array, place: jax.Array, integer:
     """
     scaled = images
     for axis in (-3, -2):
-        scaled = _resample(scaled, axis, *_taps(images.shape[axis], factor, place[:, axis + 3]))
+        scaled = resample(scaled, axis, *_taps(images.shape[axis], factor, place[:, axis + 3]))
     return jnp.where(per_image(factor != 1, images), to_levels(scaled) / 255, images) if integer else scaled
 
 
@@ -39,17 +40,6 @@ def _taps(length: int, factor: jax.Array, place: jax.Array) -> tuple[jax.Array, 
     source = jnp.clip((position + 0.5) * (length / size) - 0.5, 0, length - 1)
     low = jnp.floor(source).astype(jnp.int32)
     return low, jnp.minimum(low + 1, length - 1), source - low
-
-
-def _resample(images: jax.Array, axis: int, low: jax.Array, high: jax.Array, weight: jax.Array) -> jax.Array:
-    """Interpolate along one axis; the indices are the same in all rows (or columns) and slices of an image."""
-    shape = [images.shape[0]] + [1] * (images.ndim - 1)
-    shape[axis] = images.shape[axis]
-    # Without the promise XLA adds a bounds check per pixel, which doubles the time on CPUs.
-    before, after = (
-        jnp.take_along_axis(images, index.reshape(shape), axis, mode="promise_in_bounds") for index in (low, high)
-    )
-    return before + weight.reshape(shape) * (after - before)
 
 
 @component
