@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import coverage, experiments, running, scoring, startup, table
+from benchmarks.comparing import choose, compare
 from benchmarks.data import batches, costs
 from benchmarks.explaining import speed
 from benchmarks.family import BenchmarkError, Family, MissingDataError, Options
@@ -24,12 +25,14 @@ FAMILIES: dict[str, Family] = {
     costs.FAMILY: Family(costs.names, costs.describe, costs.run, costs.section),
     speed.FAMILY: Family(speed.names, speed.describe, speed.run, speed.section),
     coverage.FAMILY: Family(coverage.names, coverage.describe, coverage.run, coverage.section),
+    compare.FAMILY: Family(compare.names, compare.describe, compare.run, compare.section),
+    choose.FAMILY: Family(choose.names, choose.describe, choose.run, choose.section),
 }
 """All families by the word that stands in their records; a new one is a module and a row here."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """``list``, ``run`` and ``table``; ``coverage`` and ``explain`` are short for ``run coverage`` and ``run explain``."""
+    """``list``, ``run`` and ``table``; the others are short for ``run`` of a benchmark, some with options of their own."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Benchmarks of medplug.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     listing = commands.add_parser("list", help="all benchmarks, and whether their data are here")
@@ -52,7 +55,23 @@ def build_parser() -> argparse.ArgumentParser:
         "explain", help="short for `run explain`: the speed of maps, beside other libraries"
     )
     explaining.set_defaults(names=["explain"])
-    for command in (listing, runner, tabler, covering, explaining):
+    comparing = commands.add_parser(
+        "compare", help="the standard recipe beside its rivals, on the test parts; options choose which rows are made"
+    )
+    comparing.set_defaults(names=["compare"])
+    comparing.add_argument("--rivals", metavar="NAME,NAME", type=_words, help="of standard, paper, features, torch")
+    choosing = commands.add_parser("choose", help="variants of settings beside each other, without the test parts")
+    choosing.set_defaults(names=["choose"])
+    choosing.add_argument(
+        "variants", nargs="?", metavar="FILE.toml", type=Path, help="default: benchmarks/comparing/variants.toml"
+    )
+    for command in (comparing, choosing):
+        command.add_argument("--minutes", metavar="MIN", type=float, dest="budget", help="of each training")
+        command.add_argument("--size", metavar="N", type=int, help="pixels")
+        command.add_argument("--sets", metavar="NAME,NAME", type=_words, help="such as ultrasound,ct")
+        command.add_argument("--seeds", metavar="N,N", type=_seeds)
+        command.add_argument("--again", action="store_true", help="repeat these rows also where they are finished")
+    for command in (listing, runner, tabler, covering, explaining, comparing, choosing):
         default = os.environ.get("MEDPLUG_DATA") or None
         command.add_argument(
             "--data",
@@ -71,9 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 failed, 2 wrong use or data that are not here."""
     parsed = build_parser().parse_args(arguments)
     try:
-        return {"list": _list, "run": _run, "coverage": _run, "explain": _run, "table": _write_table}[parsed.command](
-            parsed
-        )
+        return {"list": _list, "table": _write_table}.get(parsed.command, _run)(parsed)
     except (BenchmarkError, MedplugError) as error:
         print(f"benchmarks: error: {error}", file=sys.stderr)
         return 1
@@ -134,8 +151,13 @@ def _write_table(parsed: argparse.Namespace) -> int:
 
 
 def _options(parsed: argparse.Namespace) -> Options:
-    chosen = {key: getattr(parsed, key, None) for key in ("seeds", "budget", "size")}
-    return Options(parsed.data, parsed.out.resolve(), **chosen)
+    given = vars(parsed)
+    known = ("seeds", "budget", "size", "sets", "rivals", "again", "variants")
+    return Options(parsed.data, parsed.out.resolve(), **{key: given[key] for key in known if key in given})
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -26,6 +26,10 @@ class Options:
         data: folder that holds the data sets; None where none was named.
         out: folder of the runs.
         seeds, budget (minutes), size (pixels): instead of those of the benchmark; None keeps them.
+        sets, rivals: names, of benchmarks that go over several; None keeps all.
+        again: whether to repeat what is finished.
+        variants: file of variants of settings; None takes the benchmark's own.
+        results: the records that are kept with the code.
     """
 
     data: Path | None
@@ -33,6 +37,11 @@ class Options:
     seeds: tuple[int, ...] | None = None
     budget: float | None = None
     size: int | None = None
+    sets: tuple[str, ...] | None = None
+    rivals: tuple[str, ...] | None = None
+    again: bool = False
+    variants: Path | None = None
+    results: Path = Path(__file__).parent / "RESULTS.json"
 
 
 @dataclass(frozen=True)

@@ -236,11 +236,19 @@ def macro_auc(targets: np.ndarray, probabilities: np.ndarray) -> float:
 def paired_interval(
     targets: np.ndarray, ours: np.ndarray, theirs: np.ndarray, groups: np.ndarray | None, resamples: int = RESAMPLES
 ) -> dict[str, Any]:
-    """The macro AUC of ``ours`` minus that of ``theirs``, with a 95 % bootstrap interval.
+    """The macro AUC of ``ours`` minus that of ``theirs``, with a 95 % bootstrap interval; see :func:`paired_resamples`."""
+    settings = IntervalSettings(resamples=resamples)
+    value, resampled, drawn = paired_resamples(targets, ours, theirs, groups, settings)
+    return {"value": value, **percentile_interval(resampled, drawn, settings)}
+
+
+def paired_resamples(
+    targets: np.ndarray, ours: np.ndarray, theirs: np.ndarray, groups: np.ndarray | None, settings: IntervalSettings
+) -> tuple[float, np.ndarray, Units]:
+    """The macro AUC of ``ours`` minus that of ``theirs``: its value, its values in resamples ``[R]``, and what was drawn.
 
     Both are scored on the same resamples of test samples, or of whole groups; ``[N, K]`` all three, groups ``[N]``.
     """
-    settings = IntervalSettings(resamples=resamples)
     drawn = units(len(targets), groups)
     one = np.ones(len(targets))
     pairs = [(a, b) for a, b in zip(_ranked(targets, ours), _ranked(targets, theirs), strict=True)]
@@ -250,7 +258,7 @@ def paired_interval(
         return _mean([a.auc(weights) - b.auc(weights) for a, b in pairs])
 
     resampled = np.array([difference(weights) for weights in bootstrap_weights(drawn, settings)])
-    return {"value": difference(one), **percentile_interval(resampled, drawn, settings)}
+    return difference(one), resampled, drawn
 
 
 def percentile_interval(resampled: np.ndarray, drawn: Units, settings: IntervalSettings) -> dict[str, Any]:

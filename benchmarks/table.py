@@ -30,13 +30,13 @@ def experiments_section(records: Sequence[Record], options: Options) -> str:
     paper = [row for e in known if e.group == "paper" for row in _paper_rows(e, by_name.get(e.name, []), options)]
     parts = [
         "## Small real sets\n",
-        _table(
+        table(
             ["benchmark", "images", "classes", "pixels", "budget, min", "seeds", "macro AUC", "macro F1",
              "balanced accuracy", "thumbnails: AUC", "difference", "frozen features: AUC", "difference"],
             small,
         ),
         "## The paper's nine experiments\n",
-        _table(
+        table(
             ["benchmark", "images", "classes", "seeds", "macro AUC: paper", "medplug", "macro F1: paper", "medplug",
              "balanced accuracy: paper", "medplug", "remark"],
             paper,
@@ -59,7 +59,10 @@ def machines_section(records: Sequence[Record]) -> str:
             f"{m['commit']}, {m['date']}"
         )
         seed = f" (seed {record['seed']})" if record.get("seed") is not None else ""
-        found.setdefault(words, []).append(record["benchmark"] + seed)
+        name = (
+            f"rows of {record['family']}" if "rival" in record else record["benchmark"] + seed
+        )  # these say it themselves
+        found.setdefault(words, []).append(name)
     lines = [f"- {words}: {', '.join(dict.fromkeys(names))}" for words, names in found.items()]
     return "\n".join(["## Machines\n", *(lines or ["Nothing was run yet."]), ""])
 
@@ -107,7 +110,7 @@ def _runs_table(records: Sequence[Record]) -> str:
             found = record["floors"].get(floor)
             cells += [f"{found['roc_auc']:.3f}", _with_interval(found["difference"])] if found else [_NONE, _NONE]
         rows.append(cells)
-    return _table([*head, "frozen features: AUC", "difference"], rows)
+    return table([*head, "frozen features: AUC", "difference"], rows)
 
 
 def _by_settings(records: Sequence[Record]) -> list[list[Record]]:
@@ -172,6 +175,7 @@ def _text(value: float | None) -> str:
     return _NONE if value is None else f"{value:g}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown; bars within cells become slashes."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines) + "\n"
