@@ -1,5 +1,6 @@
 """Training that is stopped, that diverges, and that lacks memory."""
 
+import shutil
 import signal
 from contextlib import contextmanager
 
@@ -142,3 +143,16 @@ def test_the_monitored_figure_chooses_the_epoch(pipeline, tmp_path):
     run = pipeline(settings=settings).fit("memory", out=tmp_path / "run")
     found = [row["validation_simple_auc"] for row in run.history]
     assert run.card.tested_epoch == max(i for i, v in enumerate(found, 1) if v == max(found))
+
+
+def test_a_solved_head_is_one_epoch_and_a_better_start(pipeline, tmp_path, fakes, quiet):
+    """Its validation loss is below that of as many steps, phase two goes on from it, and a resumed run is the same."""
+    settings = {**SETTINGS, "training.frozen_epochs": 2, "training.views": 3}
+    steps = pipeline(settings=settings).fit("memory", out=tmp_path / "steps")
+    run = pipeline(settings={**settings, "training.head": "solve"}).fit("memory", out=tmp_path / "run")
+    assert [row["phase"] for row in run.history] == ["frozen", "full", "full"]
+    assert run.history[0]["validation_loss"] < steps.history[1]["validation_loss"]
+    before = weights(run.folder)
+    shutil.rmtree(run.folder / "checkpoints" / "3")
+    again = pipeline(settings={**settings, "training.head": "solve"}).fit("memory", out=run.folder, resume=True)
+    assert weights(again.folder) == before

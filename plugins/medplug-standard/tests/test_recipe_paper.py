@@ -42,7 +42,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "inner_fold": 1, "repeats": 1, "repeat": 1,
     },
     "training": {
-        "frozen_epochs": 10, "epochs": 500, "batch_size": 32, "micro_batch": None, "last_batch": "keep",
+        "head": "steps", "views": 1, "frozen_epochs": 10, "epochs": 500, "batch_size": 32, "micro_batch": None, "last_batch": "keep",
         "shuffle": "batches", "sampling": "uniform", "sampling_column": None, "augment_validation": True,
         "gradient_clip": 0.0, "layer_decay": 1.0, "ema": 0.0, "frozen_learning_rate": 1e-4, "learning_rate": 1e-5,
         "batch_norm": "batch", "early_stopping": 12, "monitor": "loss", "tested_weights": "last",

@@ -105,7 +105,14 @@ class TrainingSettings:
     """The two phases of training: the head on frozen features, then all layers."""
 
     epochs: int = param("epochs of both phases together, at most", default=40, ge=1)
-    frozen_epochs: int = param("epochs of phase one, in which only the head learns", default=5, ge=0)
+    head: Literal["steps", "solve"] = param(
+        "phase one: steps of the optimiser over images, or the head solved on features that are computed once",
+        default="steps",
+    )
+    frozen_epochs: int = param("epochs of phase one, in which only the head learns; solving it is one", default=5, ge=0)
+    views: int = param(
+        "of each image when the head is solved: the plain one, and augmented ones", default=1, ge=1, le=64
+    )
     batch_size: int = param("images per step", default=32, ge=1)
     micro_batch: int | None = param(
         "images at once, gradients being accumulated over the batch; live batch statistics then see so many. none cuts where "

@@ -117,7 +117,7 @@ class Epoch:
             "images_per_second": round(images / trained, 2),
             "input_wait": round(self._waiting.seconds / trained, 4),
         }
-        self.reporter.say(f"{_line(row, self.phase.last)}  {self._left(row['seconds'])}")
+        self.reporter.say(f"{line_of(row, self.phase.last)}  {self._left(row['seconds'])}")
         return row
 
     def _left(self, seconds: float) -> str:
@@ -185,23 +185,39 @@ class Epoch:
         return value
 
     def _validation(self) -> tuple[float, dict[str, float]]:
-        losses, parts = [], []
         state = evaluated(self.running.state)
-        for step, batch in enumerate(self.validation.once()):
-            key = sequence_key(self.key, (_VALIDATE, self.number, step))
-            values, probabilities = self.validate(state, batch.images, batch.targets, key)
-            real = batch.mask > 0
-            losses.append(np.asarray(values)[real])
-            parts.append(np.asarray(probabilities, np.float64)[real])
-        loss = float(np.concatenate(losses).mean())
-        if not math.isfinite(loss):
-            raise DivergedError(f"the validation loss of epoch {self.number} is {loss}")
-        targets = self.validation.targets[self.validation.rows]
-        return loss, self.score(targets, np.concatenate(parts))
+        return validated(self.validate, state, self.validation, self.key, self.number, self.score)
 
 
-def _line(row: dict[str, Any], last: int) -> str:
-    """The losses and the first few figures; the history has all."""
+def validated(
+    validate: Callable[..., Any],
+    state: TrainState,
+    loader: Loader,
+    key: jax.Array,
+    epoch: int,
+    score: Callable[[np.ndarray, np.ndarray], dict[str, float]],
+) -> tuple[float, dict[str, float]]:
+    """Mean loss and figures of the validation split.
+
+    Raises:
+        DivergedError: the loss is not finite.
+    """
+    losses, parts = [], []
+    for step, batch in enumerate(loader.once()):
+        values, probabilities = validate(
+            state, batch.images, batch.targets, sequence_key(key, (_VALIDATE, epoch, step))
+        )
+        real = batch.mask > 0
+        losses.append(np.asarray(values)[real])
+        parts.append(np.asarray(probabilities, np.float64)[real])
+    loss = float(np.concatenate(losses).mean())
+    if not math.isfinite(loss):
+        raise DivergedError(f"the validation loss of epoch {epoch} is {loss}")
+    return loss, score(loader.targets[loader.rows], np.concatenate(parts))
+
+
+def line_of(row: dict[str, Any], last: int) -> str:
+    """What is said of an epoch: the losses and the first few figures; the history has all."""
     named = [k for k in row if k.startswith("validation_") and k != "validation_loss"]
     figures = [f"{k.removeprefix('validation_')} {row[k]:.3f}" for k in named[:_TOLD]]
     return (

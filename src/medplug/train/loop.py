@@ -19,7 +19,7 @@ from medplug.progress import Reporter
 from medplug.seeds import child_seed
 from medplug.train.checkpoint import Checkpoints, Progress
 from medplug.train.clock import Clock
-from medplug.train.epoch import Epoch, Running, StoppedError
+from medplug.train.epoch import Epoch, Running, StoppedError, line_of, validated
 from medplug.train.guard import DivergedError
 from medplug.train.interrupt import Interruption
 from medplug.train.measuring import Trial
@@ -28,6 +28,7 @@ from medplug.train.pace import Pace
 from medplug.train.phases import PHASES, Phase, shares, worth
 from medplug.train.plan import Plan
 from medplug.train.plateau import stops_early
+from medplug.train.solving import solved_epoch
 from medplug.train.state import TrainState, split_network, write_back
 from medplug.train.step import Objective, make_train_step, make_validate_step, micro_batch_size
 from medplug.train.update import Update, evaluated, fresh, layer_scales, make_update
@@ -175,6 +176,10 @@ class Trainer:
         if name == "frozen" and progress.saves and progress.phase == "full":
             return
         phase = self._planned(name, progress)
+        if name == "frozen" and self.settings.head == "solve":
+            if phase.last and not progress.epoch:
+                self._solve(phase, running, checkpoints, interruption)
+            return
         progress.courses.setdefault(name, phase.course())
         clock = self._clock(phase)
         while not interruption.asked and not self._ended(phase, running):
@@ -193,11 +198,27 @@ class Trainer:
                 continue
             self._finished(phase, row, running, checkpoints)
 
+    def _solve(self, phase: Phase, running: Running, checkpoints: Checkpoints, interruption: Interruption) -> None:
+        """Phase one as a single epoch: features once, then the best head on them."""
+        row = solved_epoch(
+            self._objective, running, self.train, self.validation, self.settings.views, self._key, self._validated,
+            self.reporter, lambda: interruption.asked,
+        )  # fmt: skip
+        if row is None:  # stopped before there was a head
+            return
+        running.state = self._fresh(running.state, phase.name)
+        self.reporter.say(line_of(row, phase.last))
+        self._finished(phase, row, running, checkpoints)
+
+    def _validated(self, state: TrainState, epoch: int) -> tuple[float, dict[str, float]]:
+        return validated(self._validate, state, self.validation, self._key, epoch, self.score)
+
     def _planned(self, name: str, progress: Progress) -> Phase:
         """The epochs of a phase: those after the ones of the phase before it."""
         last = self.settings.epochs
         if name == "frozen":
             last = min(last, self.settings.frozen_epochs)
+            last = min(last, 1) if self.settings.head == "solve" else last
         before = [r for r in progress.history if r["phase"] != name]
         peak = self.settings.frozen_learning_rate if name == "frozen" else self.settings.learning_rate
         return Phase(name, len(before) + 1, last, self.train.steps(self.settings.last_batch), peak)

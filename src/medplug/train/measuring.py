@@ -14,7 +14,7 @@ from medplug.data.batches import Loader
 from medplug.progress import Reporter
 from medplug.train.memory import fitting_micro_batch, free_memory, program_memory, told_smaller
 from medplug.train.phases import shares
-from medplug.train.plan import Situation, StepCost
+from medplug.train.plan import Situation, StepCost, with_one_solved
 from medplug.train.step import micro_batch_size
 
 _RUNS = 4  # of a step, at most; the first one is not counted
@@ -91,7 +91,7 @@ def look_around(trainer: Measurable, budget: float | None, once: float = 0.0) ->
         budget: minutes that the user gave.
         once: seconds of what training does once, beside its epochs.
     """
-    settings, batch = trainer.settings, trainer.train.batch_size
+    settings, batch = with_one_solved(trainer.settings), trainer.train.batch_size
     frozen = min(settings.frozen_epochs, settings.epochs)
     phases = [phase for phase, n in (("frozen", frozen), ("full", settings.epochs - frozen)) if n]
     wanted = {phase: micro_batch_size(settings, phase == "frozen", batch) or batch for phase in phases}
@@ -110,6 +110,7 @@ def look_around(trainer: Measurable, budget: float | None, once: float = 0.0) ->
         steps_per_epoch=trainer.train.steps(settings.last_batch),
         validation=validation,
         once=once,
+        views=settings.views if settings.head == "solve" else 1,
         free_memory=free,
         falls=ends_low(trainer.schedule),
         budget=budget,

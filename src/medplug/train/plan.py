@@ -19,6 +19,7 @@ MARGIN = (
 )
 PLANNED = ("epochs", "frozen_epochs", "batch_size", "micro_batch", "early_stopping")  # settings that a plan decides
 FROZEN_SHARE = 0.25  # of the time, at most, for phase one
+_SOLVED = "the head is solved, on features that are computed once"
 _KEPT = f"{100 * MARGIN:.0f} % are kept back for whatever else the machine does"
 
 
@@ -69,6 +70,7 @@ class Situation:
         steps_per_epoch: training steps of an epoch.
         validation: seconds of validating once.
         once: seconds of what is done once.
+        views: how often phase one passes over the images in an epoch: more than once where features of several views are computed.
         free_memory: bytes; None where they are not known.
         falls: whether the schedule ends at a small share of its peak, so that its end must not be cut off.
         budget: minutes that the user gave; None without.
@@ -82,6 +84,7 @@ class Situation:
     steps_per_epoch: int
     validation: float
     once: float = 0.0
+    views: int = 1
     free_memory: int | None = None
     falls: bool = True
     budget: float | None = None
@@ -91,8 +94,8 @@ class Situation:
     def costs(self) -> Costs:
         """Seconds of an epoch of each phase."""
         frozen, full = (
-            self.steps_per_epoch * self.steps[phase].seconds + self.validation if phase in self.steps else 0.0
-            for phase in ("frozen", "full")
+            passes * self.steps_per_epoch * self.steps[phase].seconds + self.validation if phase in self.steps else 0.0
+            for phase, passes in (("frozen", self.views), ("full", 1))
         )
         return Costs(frozen, full, self.once)
 
@@ -168,12 +171,18 @@ class Plan:
         }
 
 
+def with_one_solved(settings: TrainingSettings) -> TrainingSettings:
+    """Settings in which a phase one that is solved counts as what it takes: one epoch."""
+    return replace(settings, frozen_epochs=min(settings.frozen_epochs, 1)) if settings.head == "solve" else settings
+
+
 def make_plan(settings: TrainingSettings, situation: Situation) -> Plan:
     """Apply the rules.
 
     Raises:
         UsageError: not even one epoch fits the budget.
     """
+    settings = with_one_solved(settings)
     choices = {
         **_epochs(settings, situation),
         "batch_size": _batch_size(settings, situation),
@@ -220,6 +229,7 @@ def duration(seconds: float) -> str:
 def _epochs(settings: TrainingSettings, seen: Situation) -> dict[str, Choice]:
     if seen.left is None:
         frozen = min(settings.frozen_epochs, settings.epochs)
+        said = _SOLVED if settings.head == "solve" and frozen else "as the settings say"
         end = (
             f", or {settings.early_stopping} epochs of a phase without a better validation figure"
             if settings.early_stopping
@@ -227,7 +237,7 @@ def _epochs(settings: TrainingSettings, seen: Situation) -> dict[str, Choice]:
         )
         return {
             "epochs": Choice(settings.epochs, f"the settings' limit{end}: no budget was given"),
-            "frozen_epochs": Choice(frozen, "as the settings say"),
+            "frozen_epochs": Choice(frozen, said),
         }
     costs = seen.costs
     frozen, epochs = plan_epochs(settings, costs, seen.left)
@@ -238,10 +248,11 @@ def _epochs(settings: TrainingSettings, seen: Situation) -> dict[str, Choice]:
         why = f"only the head: not one epoch of all layers ({duration(costs.full_epoch)}) fits the {duration(seen.left)} left"
     else:
         why = f"what fits the {duration(seen.left)} that are left of the budget, of which {_KEPT}"
+    said = _SOLVED if settings.head == "solve" and frozen else "as the settings say"
     few = f"an epoch takes {duration(costs.frozen_epoch)}, and phase one gets a quarter of the time at most"
     return {
         "epochs": Choice(epochs, why),
-        "frozen_epochs": Choice(frozen, "as the settings say" if frozen in (wanted, epochs) else few),
+        "frozen_epochs": Choice(frozen, said if frozen in (wanted, epochs) else few),
     }
 
 
