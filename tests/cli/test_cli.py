@@ -9,6 +9,7 @@ import pytest
 
 from medplug.cli.doctor import gpu_problems
 from medplug.cli.main import main
+from medplug.plugins.kinds import KINDS
 
 HEAVY = ("jax", "flax", "optax", "orbax", "grain", "sklearn", "scipy", "numpy", "PIL")
 FAKE_PLUGIN = """
@@ -102,9 +103,7 @@ def test_show_a_component(fake_file, capsys):
         assert words in shown
 
 
-@pytest.mark.parametrize(
-    "kind", ["reader", "augmenter", "architecture", "loss", "metric", "explainer", "observer", "recipe"]
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_show_a_kind_tells_its_contract(kind, capsys):
     assert main(["plugins", "show", kind]) == 0
     shown = capsys.readouterr().out
