@@ -1,57 +1,19 @@
-"""The comparison with rivals, on fakes: which rows are made, what they are given, and what is computed of them."""
+"""The comparison with rivals, on fakes: which rows are made, on which split, and that none is made twice."""
 
 import dataclasses
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from benchmarks import cli
-from benchmarks.comparing import compare, layout, neighbours, pairing, plan, rivals, tables
+from benchmarks.comparing import compare, layout, neighbours, plan, rivals
 from benchmarks.comparing.plan import Row
-from benchmarks.experiments import RunPlan
-from benchmarks.family import BenchmarkError, Options
-from benchmarks.floors import macro_auc, paired_interval
+from benchmarks.family import BenchmarkError
 from benchmarks.records import read_records
-
-ROW = Row("standard", "ultrasound", 0, 5, 128)
-SETTINGS = {
-    "reader.use": "memory", "reader.samples": 60, "reader.group_size": 2, "architecture.weights": "fixed",
-    "split.train": 0.5, "split.validation": 0.2, "split.test": 0.3,
-}  # fmt: skip
-
-
-@pytest.fixture
-def toy(experiment):
-    """The fakes' images as an experiment."""
-    return dataclasses.replace(
-        experiment, run=RunPlan(seeds=(0,), architecture="tiny_net", size=16, settings=SETTINGS)
-    )  # fmt: skip
-
-
-@pytest.fixture
-def truth(toy, fakes, tmp_path):
-    return layout.lay_out(toy, "memory", 3, tmp_path / "split", fakes, "fake")
-
-
-@pytest.fixture
-def job(toy, truth, fakes, tmp_path):
-    place = tmp_path / "row"
-    place.mkdir()
-    return rivals.Job(ROW, toy, "memory", truth, place, tmp_path / "peers", fakes, "fake")
-
-
-@pytest.fixture
-def nothing(tmp_path):
-    """Options without data; nothing was run before."""
-    return Options(None, tmp_path / "out", results=tmp_path / "RESULTS.json")
-
 
 # ---------------------------------------------------------------- the plan
 
@@ -115,7 +77,7 @@ def test_sets_are_those_of_the_small_experiments():
 def test_the_split_is_the_one_of_a_run(truth, toy, fakes, quiet, tmp_path):
     from medplug import Pipeline
 
-    settings = {**SETTINGS, "training.epochs": 1, "training.frozen_epochs": 0, "evaluation.resamples": 50}
+    settings = {**toy.run.settings, "training.epochs": 1, "training.frozen_epochs": 0, "evaluation.resamples": 50}
     run = Pipeline(recipe="fake", settings=settings, plugins=fakes, reporter=quiet, seed=3).fit(
         "memory", out=tmp_path / "run"
     )
@@ -153,239 +115,7 @@ def test_predictions_are_put_into_the_order_of_the_split(truth, tmp_path, rng):
         truth.probabilities(tmp_path / "p.csv", "validation")
 
 
-# ---------------------------------------------------------------- rivals
-
-
-@pytest.fixture
-def process(monkeypatch):
-    """Commands instead of processes; ``act`` says what they do, ``code`` how they end."""
-    calls = SimpleNamespace(words=[], act=lambda words: None, code=0, says="")
-
-    def run(words, *, stdout, **options):
-        calls.words.append(words)
-        calls.act(words)
-        stdout.write(calls.says)
-        return subprocess.CompletedProcess(words, calls.code)
-
-    monkeypatch.setattr(rivals, "subprocess", SimpleNamespace(run=run, STDOUT=None))
-    return calls
-
-
-def option(words, name):
-    return words[words.index(name) + 1]
-
-
-def settings_in(words):
-    return dict(words[i + 1].split("=", 1) for i, word in enumerate(words) if word == "--set")
-
-
-def leave_a_run(words):
-    folder = Path(option(words, "--out"))
-    (folder / "checkpoints").mkdir(parents=True)
-    (folder / "manifest.json").write_text('{"training_ended_after_seconds": 90}')
-    (folder / "history.csv").write_text("epoch,loss\n1,0.5\n2,0.4\n")
-    shutil.copyfile(option(words, "--split"), folder / "split.csv")
-    for name in ("predictions.csv", "predictions.validation.csv"):
-        (folder / name).write_text(name)
-
-
-@pytest.mark.parametrize("rival", ["standard", "paper"])
-def test_medplug_gets_the_split_and_the_minutes(job, process, rival):
-    process.act = leave_a_run
-    (job.place / "run" / "old").mkdir(parents=True)
-    told = rivals.run_rival(dataclasses.replace(job, row=ROW.of(rival)))
-    [words] = process.words
-    assert words[:4] == [sys.executable, "-m", "medplug", "run"]
-    assert [option(words, f"--{name}") for name in ("recipe", "size", "budget", "seed", "split")] == [
-        rival, "128", "5", "0", str(job.truth.file),
-    ]  # fmt: skip
-    settings = settings_in(words)
-    assert settings["reader.use"] == "memory"
-    assert ("architecture.hidden" in settings) == (rival == "paper")
-    assert told == {"epochs": 2, "training_minutes": 1.5, "model": f"tiny_net, recipe {rival}"}
-    assert (job.place / "predictions.validation.csv").read_text() == "predictions.validation.csv"
-    assert not (job.place / "run" / "checkpoints").exists()
-    assert not (job.place / "run" / "old").exists()
-
-
-def test_a_run_with_other_parts_is_refused(job, process):
-    def act(words):
-        leave_a_run(words)
-        path = Path(option(words, "--out")) / "split.csv"
-        path.write_text(path.read_text().replace(",train,", ",test,", 1))
-
-    process.act = act
-    with pytest.raises(BenchmarkError, match="the parts are not those of"):
-        rivals.run_rival(job)
-
-
-def test_what_medplug_is_told_beside_training_is_known(job, process):
-    """All settings of both recipes' commands exist."""
-    pytest.importorskip("medplug_standard")
-    pytest.importorskip("medplug_efficientnet")
-    from medplug import Pipeline
-    from medplug.plugins.registry import registry
-
-    process.act = leave_a_run
-    experiment = plan.experiment_of("ct")
-    for rival in ("standard", "paper"):
-        rivals.run_rival(dataclasses.replace(job, row=ROW.of(rival), experiment=experiment, source="ct/labels.csv"))
-        words = process.words[-1]
-        config = Pipeline(recipe=rival, architecture=plan.BACKBONE, settings=settings_in(words)).config()
-        config.check_components(registry())
-        assert config.uses("reader") == ("csv",)
-        assert config.split.method == "stratified"  # the other one takes no file
-
-
-def test_a_process_that_fails_is_quoted(job, process):
-    process.code, process.says = 1, "no such weights"
-    with pytest.raises(BenchmarkError, match=r"log\.txt: no such weights"):
-        rivals.run_rival(job)
-
-
-@pytest.fixture
-def features(job):
-    told = rivals.run_rival(dataclasses.replace(job, row=dataclasses.replace(ROW.of("features"), size=16)))
-    return told, {
-        part: job.truth.probabilities(job.place / f, part) for part, f in rivals.run_files.PREDICTIONS.items()
-    }
-
-
-def test_features_are_tuned_on_validation_and_never_see_the_test(job, features, fakes):
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-
-    from benchmarks.floors import pooled_features
-
-    told, found = features
-    made, architecture = layout.prepared(job.experiment, "memory", 3, 16, plugins=fakes, recipe="fake")
-    x, targets = pooled_features(architecture, layout.pictures(made, job.truth), 3), job.truth.table.targets
-    train, held, test = (job.truth.rows(part) for part in ("train", "validation", "test"))
-
-    def fit(c, rows):
-        scaler = StandardScaler().fit(x[rows])
-        model = LogisticRegression(C=c, class_weight="balanced", max_iter=2000)
-        model.fit(scaler.transform(x[rows]), targets[rows].argmax(1))
-        return lambda wanted: model.predict_proba(scaler.transform(x[wanted]))
-
-    scores = [macro_auc(targets[held], fit(c, train)(held)) for c in rivals.CS]
-    best = rivals.CS[scores.index(max(scores))]
-    assert f"(C={best:.3g})" in told["model"]
-    np.testing.assert_allclose(found["validation"], fit(best, train)(held), atol=1e-6)
-    np.testing.assert_allclose(found["test"], fit(best, np.concatenate([train, held]))(test), atol=1e-6)
-
-
-def test_torch_gets_all_it_needs_and_its_answer_is_kept(job, process, monkeypatch):
-    rows = {part: job.truth.rows(part) for part in ("validation", "test")}
-    answer = {part: np.full((len(rows[part]), 3), 1 / 3) for part in rows}
-    monkeypatch.setattr(rivals, "python_of", lambda requirements, home: home / requirements.stem / "python")
-    monkeypatch.setattr(rivals, "hand_over", lambda job, path: path.write_text("handed"))
-    process.act = lambda words: np.savez(words[3], **answer)
-    process.says = 'epoch 1: {}\n{"epochs": 7, "training_minutes": 4.9}\n'
-    told = rivals.run_rival(dataclasses.replace(job, row=ROW.of("torch")))
-    [words] = process.words
-    assert words[0] == str(job.peers / "torch" / "python")
-    assert words[4:] == ["5", "0", "multiclass"]
-    assert (told["epochs"], told["training_minutes"]) == (7, 4.9)
-    for part, file in rivals.run_files.PREDICTIONS.items():
-        np.testing.assert_array_equal(job.truth.probabilities(job.place / file, part), answer[part])
-    assert not list(job.place.glob("*.npz"))
-
-
-def test_kernels_are_laid_out_as_in_torch(rng):
-    kernel, matrix = rng.normal(size=(3, 5, 2, 7)), rng.normal(size=(2, 7))
-    assert rivals._to_torch(kernel)[6, 1, 2, 4] == kernel[2, 4, 1, 6]
-    np.testing.assert_array_equal(rivals._to_torch(matrix), matrix.T)
-    np.testing.assert_array_equal(rivals._to_torch(matrix[0]), matrix[0])
-
-
-@pytest.mark.slow
-def test_torch_is_handed_the_start_of_a_run(job, monkeypatch):
-    pytest.importorskip("medplug_efficientnet")
-    from medplug.plugins.registry import registry
-    from medplug_efficientnet.architecture import weights_path
-    from medplug_efficientnet.convert import source_names
-    from medplug_efficientnet.plan import LITE0
-
-    job = dataclasses.replace(job, row=dataclasses.replace(ROW, size=16))
-    made, _ = job.prepared()
-    backbone = registry().make("architecture", plan.BACKBONE)
-    three = SimpleNamespace(
-        index=made.index, store=SimpleNamespace(take=lambda rows: np.repeat(made.store.take(rows), 3, 3))
-    )
-    monkeypatch.setattr(rivals.Job, "prepared", lambda self: (three, backbone))
-    rivals.hand_over(job, job.place / "handed.npz")
-    handed = np.load(job.place / "handed.npz")
-    from medplug.plugins import read_weights
-
-    stored = read_weights(weights_path("imagenet")).arrays
-    for name in source_names(LITE0).values():
-        np.testing.assert_array_equal(handed[f"weights:{name}"], stored[name])
-    assert handed["weights:_fc.weight"].shape == (3, 1280)
-    assert handed["logits"].shape == (4, 3)
-    np.testing.assert_array_equal(handed["images"].shape, (60, 16, 16, 3))
-    assert [len(handed[part]) for part in ("train", "validation", "test")] == [30, 12, 18]
-
-
-# ---------------------------------------------------------------- differences
-
-
-def test_the_difference_of_a_pair_is_that_of_the_floors(rng):
-    targets = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 90)]
-    ours, theirs = targets + rng.normal(0, 0.7, (90, 3)), targets + rng.normal(0, 1.2, (90, 3))
-    groups = np.repeat(np.arange(45), 2).astype(str)
-    found = pairing.auc_difference(targets, ours, theirs, groups)
-    interval = paired_interval(targets, ours, theirs, groups)
-    assert found["value"] == interval["value"]
-    assert found["error"] == pytest.approx((interval["high"] - interval["low"]) / 3.92, rel=0.1)
-
-
-@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
-def test_losses_are_scikit_learns(rng, task):
-    from sklearn.metrics import log_loss
-
-    logits = rng.normal(size=(50, 3))
-    if task == "multiclass":
-        targets = np.eye(3, dtype=np.float32)[rng.integers(0, 3, 50)]
-        p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-        assert pairing.losses(targets, p).mean() == pytest.approx(log_loss(targets.argmax(1), p))
-        return
-    targets, p = (rng.random((50, 3)) < 0.4).astype(np.float32), 1 / (1 + np.exp(-logits))
-    expected = np.mean([log_loss(t, q, labels=[0, 1]) for t, q in zip(targets.T, p.T, strict=True)])
-    assert pairing.losses(targets, p).mean() == pytest.approx(expected)
-    hidden = targets.copy()
-    hidden[0, 1:] = np.nan
-    assert pairing.losses(hidden, p)[0] == pytest.approx(-np.log(p[0, 0] if targets[0, 0] else 1 - p[0, 0]))
-
-
-def test_the_error_of_a_loss_is_that_of_a_mean(rng):
-    targets = np.eye(2, dtype=np.float32)[rng.integers(0, 2, 400)]
-    ours, theirs = (1 / (1 + np.exp(-rng.normal(size=(400, 1)))) for _ in range(2))
-    ours, theirs = (np.hstack([1 - p, p]) for p in (ours, theirs))
-    found = pairing.loss_difference(targets, ours, theirs, None)
-    each = pairing.losses(targets, ours) - pairing.losses(targets, theirs)
-    assert found["value"] == pytest.approx(each.mean())
-    assert found["error"] == pytest.approx(each.std() / 20, rel=0.1)
-
-
-def test_pooled_intervals_have_the_variances_of_both_levels():
-    values, errors = np.array([0.01, 0.03, -0.02, 0.05, 0.0, 0.02]), np.array([0.01, 0.02, 0.03, 0.01, 0.02, 0.02])
-    found = pairing.pooled([{"value": v, "error": e} for v, e in zip(values, errors, strict=True)])
-    assert (found["value"], found["pairs"]) == (pytest.approx(0.015), 6)
-    both = np.sqrt((values.var() + np.mean(errors**2)) / 6)
-    assert (found["high"] - found["low"]) / 3.92 == pytest.approx(both, rel=0.05)
-    assert (found["pairs_high"] - found["pairs_low"]) / 3.92 == pytest.approx(values.std() / np.sqrt(6), rel=0.05)
-    alone = pairing.pooled([{"value": 0.1, "error": 0.02}])
-    assert [alone["low"], alone["high"]] == pytest.approx([0.1 - 0.0392, 0.1 + 0.0392], abs=2e-3)
-    assert alone["pairs_low"] == alone["pairs_high"] == 0.1
-
-
 # ---------------------------------------------------------------- the family
-
-
-@pytest.fixture(autouse=True)
-def _few_resamples(monkeypatch):
-    monkeypatch.setattr(pairing, "RESAMPLES", 500)
 
 
 @pytest.fixture
@@ -495,87 +225,3 @@ def test_neighbours_are_what_others_took(monkeypatch, tmp_path):
     assert found.share() == pytest.approx((105 - 80) / 205)
     stat.unlink()
     assert neighbours.Neighbours().share() is None
-
-
-# ---------------------------------------------------------------- the table
-
-
-def record(rival="features", name="ct", seed=0, auc=0.9, difference=None, minutes=5, size=128, error=0.01):
-    machine = {
-        "platform": "Linux-x",
-        "cpus": 2,
-        "python": "3.11",
-        "medplug": "0.1",
-        "commit": "abc",
-        "date": "2026-01-01",
-    }
-    head = {"family": "compare", "benchmark": f"compare-{rival}-{name}-{minutes}", "seed": seed, "rival": rival}
-    figures = {"test_auc": auc, "validation_auc": 0.8, "epochs": 9, "training_minutes": 4.9, "seconds": 320.0}
-    more = {} if difference is None else {"difference": {"value": difference, "error": error}}
-    return {
-        **head,
-        **figures,
-        **more,
-        "set": name,
-        "minutes": minutes,
-        "size": size,
-        "others": 0.02,
-        "machine": machine,
-    }
-
-
-def rows_of(text, first):
-    lines = [line for line in text.splitlines() if line.startswith(f"| {first} |")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-def test_the_pooled_row_says_how_many_pairs_and_where_the_interval_lies(nothing):
-    found = [record(seed=s, difference=d) for s, d in enumerate((0.05, 0.06, 0.04))]
-    worse = [record("torch", seed=s, difference=d) for s, d in enumerate((0.05, -0.06, 0.01))]
-    text = tables.comparison([*found, *worse, record("standard", auc=0.95)], nothing)
-    [features], [torch] = rows_of(text, "features"), rows_of(text, "torch")
-    assert features[2:4] == ["3", "+0.0500"]
-    assert features[-1] == "above 0"
-    assert torch[-1] == "**not above 0**"
-
-
-def test_a_rival_that_is_hard_to_beat_has_its_own_condition(nothing):
-    found = [record(auc=0.96, difference=-0.01, name="ct"), record(auc=0.975, difference=-0.004, name="mri")]
-    text = tables.comparison([*found, record(auc=0.98, difference=-0.006, name="xray")], nothing)
-    last = {row[0]: row[-1] for name in ("ct", "mri", "xray") for row in rows_of(text, name)[:1]}
-    assert last["ct"] == "-0.010"
-    assert last["mri"] == "-0.004 (rival >= 0.97: not lower by more than 0.005)"
-    assert last["xray"] == "-0.006 (rival >= 0.97: **lower** by more than 0.005)"
-
-
-@pytest.mark.parametrize(("value", "word"), [(0.0201, "reached"), (0.0199, "**missed**")])
-def test_the_long_rows_have_a_gap(nothing, value, word):
-    long = [record(name="ultrasound", seed=s, difference=value, minutes=20, size=192) for s in range(3)]
-    text = tables.comparison([*long, record(difference=0.5)], nothing)
-    assert f"over 3 seeds: {value:+.4f} (asked for: +0.02; {word})" in text
-    assert text.count("Mean gap") == 1
-
-
-def test_rows_of_a_trial_are_told_apart_and_old_differences_are_told(nothing):
-    old = record(difference=0.1)
-    old["difference"]["standard"] = {"test_auc": 0.7, "commit": "old"}
-    text = tables.comparison([old, record("standard", auc=0.9), record(minutes=0.5, size=64)], nothing)
-    assert "### 0.5 minutes, 64 px (a trial)" in text
-    assert "the difference is to an earlier run of `standard` (commit old)" in text
-    assert "python -m benchmarks compare" in tables.comparison([], nothing)
-
-
-def test_rows_with_neighbours_stand_out(nothing):
-    text = tables.comparison([record(), {**record(name="mri"), "others": 0.061}], nothing)
-    assert [rows_of(text, name)[-1][-4] for name in ("ct", "mri")] == ["2", "**6**"]
-
-
-def test_the_command_line_makes_slices(monkeypatch, tmp_path):
-    ran = []
-    family = SimpleNamespace(names=compare.names, run=lambda name, options: ran.append(options))
-    monkeypatch.setattr(cli, "FAMILIES", {"compare": family})
-    words = ["--minutes", "0.5", "--size", "64", "--sets", "ct,mri", "--seeds", "0", "--rivals", "torch", "--again"]
-    assert cli.main(["compare", "--out", str(tmp_path), *words]) == 0
-    [options] = ran
-    assert (options.budget, options.size, options.sets, options.seeds) == (0.5, 64, ("ct", "mri"), (0,))
-    assert (options.rivals, options.again) == (("torch",), True)

@@ -69,8 +69,6 @@ class Trainer:
         score: (targets, probabilities) of the validation split to figures by name, for the history.
         greater: names of the figures of which more is better.
         deadline: monotonic time at which training must have ended; None for no limit.
-        step_seconds, validation_seconds: measured before, where there is a deadline: of a step, by phase, and of the
-            validation split.
         plan: what was planned, if anything was.
     """
 
@@ -92,8 +90,6 @@ class Trainer:
     events: Events = field(default_factory=Events)
     run: Any = None
     deadline: float | None = None
-    step_seconds: dict[str, float] = field(default_factory=dict)
-    validation_seconds: float = 0.0
     plan: Plan | None = None
 
     def __post_init__(self) -> None:
@@ -149,8 +145,6 @@ class Trainer:
         self.settings, self.plan = plan.settings, plan
         batch = self.train.batch_size
         self._micro = {p: micro_batch_size(plan.settings, p == "frozen", batch) or batch for p in PHASES}
-        self.step_seconds = {phase: cost.seconds for phase, cost in plan.situation.steps.items()}
-        self.validation_seconds = plan.situation.validation
 
     # ------------------------------------------------------------ training
 
@@ -231,14 +225,12 @@ class Trainer:
 
     def _clock(self, phase: Phase) -> Clock | None:
         """What keeps a phase inside the budget; phase two then needs what was planned for it."""
-        if self.deadline is None or phase.name not in self.step_seconds:  # a phase without epochs is not measured
+        seen = None if self.plan is None else self.plan.situation
+        if self.deadline is None or seen is None or phase.name not in seen.steps:  # without epochs nothing is measured
             return None
-        later = 0.0
-        if phase.frozen:
-            epochs = self.settings.epochs - phase.last
-            later = epochs * (phase.steps * self.step_seconds.get("full", 0.0) + self.validation_seconds)
-        pace = Pace(self.step_seconds[phase.name])
-        return Clock(self.deadline, pace, phase.steps, self.validation_seconds, later, self.reporter)
+        later = (self.settings.epochs - phase.last) * seen.costs.full_epoch if phase.frozen else 0.0
+        pace = Pace(seen.steps[phase.name].seconds)
+        return Clock(self.deadline, pace, phase.steps, seen.validation, later, self.reporter)
 
     def _epoch(self, phase: Phase, running: Running, interruption: Interruption, clock: Clock | None) -> dict[str, Any]:
         progress = running.progress

@@ -83,13 +83,12 @@ def step_costs(
     return found
 
 
-def look_around(trainer: Measurable, budget: float | None, once: float = 0.0) -> Situation:
+def look_around(trainer: Measurable, budget: float | None) -> Situation:
     """Everything that the rules of a plan look at; nothing of the trainer changes.
 
     Args:
         trainer: shows its steps; its reporter is told where a batch must be cut because of the memory.
         budget: minutes that the user gave.
-        once: seconds of what training does once, beside its epochs.
     """
     settings, batch = with_one_solved(trainer.settings), trainer.train.batch_size
     frozen = min(settings.frozen_epochs, settings.epochs)
@@ -109,7 +108,6 @@ def look_around(trainer: Measurable, budget: float | None, once: float = 0.0) ->
         steps=steps,
         steps_per_epoch=trainer.train.steps(settings.last_batch),
         validation=validation,
-        once=once,
         views=settings.views if settings.head == "solve" else 1,
         free_memory=free,
         falls=ends_low(trainer.schedule),

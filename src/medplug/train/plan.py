@@ -46,16 +46,14 @@ class Costs:
 
     Attributes:
         frozen_epoch, full_epoch: 0 where the phase has no epochs.
-        once: what is done once, such as solving the head.
     """
 
     frozen_epoch: float
     full_epoch: float
-    once: float = 0.0
 
     def training(self, frozen: int, full: int) -> float:
         """Seconds of so many epochs of both phases."""
-        return self.once + frozen * self.frozen_epoch + full * self.full_epoch
+        return frozen * self.frozen_epoch + full * self.full_epoch
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,6 @@ class Situation:
         steps: by phase, what was measured of a step; phases without epochs are not in it.
         steps_per_epoch: training steps of an epoch.
         validation: seconds of validating once.
-        once: seconds of what is done once.
         views: how often phase one passes over the images in an epoch: more than once where features of several views are computed.
         free_memory: bytes; None where they are not known.
         falls: whether the schedule ends at a small share of its peak, so that its end must not be cut off.
@@ -83,7 +80,6 @@ class Situation:
     steps: Mapping[str, StepCost]
     steps_per_epoch: int
     validation: float
-    once: float = 0.0
     views: int = 1
     free_memory: int | None = None
     falls: bool = True
@@ -97,7 +93,7 @@ class Situation:
             passes * self.steps_per_epoch * self.steps[phase].seconds + self.validation if phase in self.steps else 0.0
             for phase, passes in (("frozen", self.views), ("full", 1))
         )
-        return Costs(frozen, full, self.once)
+        return Costs(frozen, full)
 
 
 @dataclass(frozen=True)
@@ -199,7 +195,7 @@ def plan_epochs(settings: TrainingSettings, costs: Costs, seconds: float) -> tup
     Raises:
         UsageError: not even one epoch fits.
     """
-    usable = seconds * (1 - MARGIN) - costs.once
+    usable = seconds * (1 - MARGIN)
     frozen = min(settings.frozen_epochs, settings.epochs)
     if settings.epochs > frozen:
         cheap = max(1, int(usable * FROZEN_SHARE / costs.frozen_epoch)) if frozen else 0
@@ -210,7 +206,7 @@ def plan_epochs(settings: TrainingSettings, costs: Costs, seconds: float) -> tup
     only_frozen = min(frozen, int(usable / costs.frozen_epoch)) if frozen else 0
     if only_frozen >= 1:
         return only_frozen, only_frozen
-    need = (costs.once + (costs.frozen_epoch if frozen else costs.full_epoch)) / (1 - MARGIN)
+    need = (costs.frozen_epoch if frozen else costs.full_epoch) / (1 - MARGIN)
     raise UsageError(
         f"the budget leaves {max(seconds, 0):.0f} s for training, but one epoch takes {need:.0f} s; "
         "give more minutes, a smaller --size, or a smaller architecture"

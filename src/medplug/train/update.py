@@ -94,9 +94,9 @@ def move_average(state: TrainState, decay: jax.Array) -> TrainState:
         return state
     count, head, body = state.average
     keep = jnp.minimum(decay, (1 + count) / (_SLOW_START + count))
-    now = (state.head, state.body) if body is not None else state.head
-    mean = jax.tree.map(lambda a, p: keep * a + (1 - keep) * p, (head, body) if body is not None else head, now)
-    return state._replace(average=Average(count + 1, *(mean if body is not None else (mean, None))))
+    now = state.head, None if body is None else state.body
+    head, body = jax.tree.map(lambda a, p: keep * a + (1 - keep) * p, (head, body), now)
+    return state._replace(average=Average(count + 1, head, body))
 
 
 def evaluated(state: TrainState) -> TrainState:
