@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -98,8 +99,7 @@ class OnePosition(Memory):
 
     def load(self, uri: str) -> np.ndarray:
         _opened["uri"] = uri
-        for _ in range(2000):
-            pass
+        time.sleep(0.01)  # lets the other threads ask for theirs
         image = Memory().load(uri)
         return Memory().load(_opened["uri"]) if image.size else image
 
